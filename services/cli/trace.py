@@ -1,0 +1,72 @@
+"""`matrix trace`: where a sample comes from."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.panel import Panel
+from rich.text import Text
+
+from services.cli.console import output
+from services.events import SampleJudged, ScenarioExtracted, codec
+from services.events.topics import SAMPLES_JUDGED, SCENARIOS_EXTRACTED, TOPICS
+from services.local.log import Log
+from services.runtime.errors import NotFound
+
+
+def trace(
+    sample_id: str,
+    out: Annotated[Path, typer.Option(help="Directory of the run.")] = Path("data"),
+) -> None:
+    """Print a sample's scenario, steps, actions, messages, agents and prompt."""
+    sample, scenario = asyncio.run(_find(out, sample_id))
+    provenance = sample.provenance
+    _show("sample", [f"{m.role}: {m.content}" for m in sample.messages])
+    verdict = "accepted" if sample.accepted else f"rejected: {sample.reason}"
+    scores = [f"{name} = {value:.3f}" for name, value in sorted(sample.scores.items())]
+    rewards = ", ".join(f"{reward:.2f}" for reward in sample.rewards)
+    _show(f"verdict: {verdict}", [f"rewards: {rewards} (taken: {sample.chosen})", *scores])
+    _show("prompt of the instruction", [provenance.prompt])
+    title = f"scenario {scenario.scenario_id}, group {scenario.group_id}, region {scenario.region}"
+    _show(title, [f"steps {scenario.first_step} to {scenario.last_step}", scenario.summary])
+    names = {card.agent_id: card.name for card in scenario.agents}
+    _show("agents", [_agent(card, provenance.agent_id) for card in scenario.agents])
+    _show("actions and messages", [_action(routed, names) for routed in scenario.actions])
+
+
+def _agent(card: Any, asking: str) -> str:
+    mark = "  <- asks" if card.agent_id == asking else ""
+    return f"{card.name} ({card.agent_id}){mark}\n{card.persona}\nGoal: {card.goal}"
+
+
+def _action(routed: Any, names: dict[str, str]) -> str:
+    action = routed.action
+    aware = [names.get(agent_id, agent_id) for agent_id in routed.aware_agent_ids]
+    groups = f", {len(routed.aware_group_ids)} other groups" if routed.aware_group_ids else ""
+    heard = f"-> {', '.join(aware) or 'nobody'}{groups}; {routed.reason}"
+    return f"{action.agent_name} [{action.kind}, {action.action_id}]: {action.text}\n   {heard}"
+
+
+def _show(title: str, lines: list[str]) -> None:
+    output.print(Panel(Text("\n".join(lines)), title=Text(title), title_align="left"))
+
+
+async def _find(out: Path, sample_id: str) -> tuple[SampleJudged, ScenarioExtracted]:
+    path = out / "log.db"
+    if not path.exists():
+        raise NotFound(f"{out} holds no run: there is no {path}")
+    log = Log(path, {topic.name for topic in TOPICS if topic.compacted})
+    try:
+        judged = [codec.from_delivery(d) for d in await log.history(SAMPLES_JUDGED.name)]
+        samples = [e for e in judged if isinstance(e, SampleJudged) and e.sample_id == sample_id]
+        if not samples:
+            raise NotFound(f"no sample {sample_id!r} in {out}; `matrix datasets show` lists ids")
+        wanted = samples[0].provenance.scenario_id
+        for delivery in await log.history(SCENARIOS_EXTRACTED.name):
+            scenario = codec.from_delivery(delivery)
+            if scenario.scenario_id == wanted:
+                return samples[0], scenario
+        raise NotFound(f"scenario {wanted} of sample {sample_id} is not in {path}")
+    finally:
+        await log.close()

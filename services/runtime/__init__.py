@@ -1,0 +1,1 @@
+"""What every service stands on: ports, ordering, state, model calls, tables. Knows no service."""

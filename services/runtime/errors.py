@@ -1,0 +1,20 @@
+"""The three kinds of error that cross a border; anything else is a bug and ends the process.
+
+Messages say what was wrong, with which value, and what to do about it.
+"""
+
+
+class MatrixError(Exception):
+    """What a caller can act upon."""
+
+
+class Retryable(MatrixError):
+    """The same request may succeed later: a busy model, a broken connection."""
+
+
+class Rejected(MatrixError):
+    """The same request will never succeed: bad input, a refused prompt, a full quota."""
+
+
+class NotFound(MatrixError):
+    """What was asked for is not here."""

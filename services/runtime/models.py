@@ -1,0 +1,254 @@
+"""The one way to call a model: OpenAI-compatible HTTP, as vLLM and KServe serve it."""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import aiohttp
+import orjson
+
+from services.runtime.errors import Rejected, Retryable
+from services.runtime.gate import Gate
+from services.runtime.metrics import ModelMetrics
+from services.runtime.ports import ChatAnswer, ChatRequest, Completion, Role
+
+T = TypeVar("T")
+
+STAGE_PRIORITY = {
+    stage: -number
+    for number, stage in enumerate(
+        (
+            "birth",
+            "act",
+            "memory",
+            "plausibility",
+            "route",
+            "scenario",
+            "instruction",
+            "response",
+            "judge",
+        )
+    )
+}
+"""Later stages go first, so that work in progress is finished before new work is begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A model server and the model asked for."""
+
+    url: str
+    """Base address without /v1."""
+    model: str
+    api_key: str = ""
+
+    def __repr__(self) -> str:
+        return f"Endpoint(url={self.url!r}, model={self.model!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class CallSettings:
+    """Limits of a call."""
+
+    timeout_seconds: float = 120.0
+    patience_seconds: float = 120.0
+    """How long a call is retried before it counts as failed."""
+    first_backoff_seconds: float = 0.2
+    max_backoff_seconds: float = 10.0
+
+
+class HttpModels:
+    """Chat completions and embeddings from one endpoint per role, behind one gate per server."""
+
+    def __init__(
+        self,
+        endpoints: Mapping[Role, Endpoint],
+        metrics: ModelMetrics,
+        slots: int = 64,
+        settings: CallSettings | None = None,
+    ) -> None:
+        self._endpoints = endpoints
+        self._metrics = metrics
+        self._settings = settings or CallSettings()
+        self._gates = {endpoint.url: Gate(slots) for endpoint in endpoints.values()}
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that servers are working on."""
+        return sum(gate.in_flight for gate in self._gates.values())
+
+    async def __aenter__(self) -> "HttpModels":
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
+            timeout=aiohttp.ClientTimeout(total=self._settings.timeout_seconds, sock_connect=10),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def chat(self, role: Role, stage: str, request: ChatRequest) -> ChatAnswer:
+        """Ask the model of `role`; see `ports.ChatModel`.
+
+        Busy servers (503), failures (5xx), time-outs, broken connections and answers that are no
+        chat completion are retried with growing, jittered pauses until the patience ends.
+
+        Raises:
+            Rejected: the server refuses this request for good (4xx).
+            Retryable: no answer within the patience.
+        """
+        body = _body(self._endpoints[role].model, request)
+        answer = await self._call(role, stage, "/v1/chat/completions", body, _parse_chat)
+        self._metrics.calls[stage] += 1
+        self._metrics.prompt_tokens[stage] += answer.prompt_tokens
+        self._metrics.completion_tokens[stage] += answer.completion_tokens
+        return answer
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """Return one vector per text; see `ports.Embedder`.
+
+        Raises:
+            Rejected: the server cannot embed.
+            Retryable: no answer within the patience.
+        """
+        if not texts:
+            return []
+        body = {"model": self._endpoints["embedding"].model, "input": list(texts)}
+        return await self._call("embedding", "embed", "/v1/embeddings", body, _parse_embeddings)
+
+    async def _call(
+        self,
+        role: Role,
+        stage: str,
+        path: str,
+        fields: Mapping[str, Any],
+        parse: Callable[[Mapping[str, Any]], T],
+    ) -> T:
+        endpoint = self._endpoints[role]
+        body = orjson.dumps(fields)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.patience_seconds
+        pause = self._settings.first_backoff_seconds
+        while True:
+            try:
+                async with self._gates[endpoint.url].at(STAGE_PRIORITY.get(stage, 0)):
+                    content = await self._post(endpoint, path, body)
+                return _parsed(content, parse)
+            except Retryable as error:
+                self._metrics.retries[type(error.__cause__ or error).__name__] += 1
+                wait = pause * random.uniform(0.5, 1.5)
+                if loop.time() + wait > deadline:
+                    raise Retryable(
+                        f"model {endpoint.model!r} at {endpoint.url} gave no answer for "
+                        f"{self._settings.patience_seconds:.0f} s (stage {stage}); last: {error}"
+                    ) from error
+                await asyncio.sleep(wait)
+                pause = min(pause * 2, self._settings.max_backoff_seconds)
+
+    async def _post(self, endpoint: Endpoint, path: str, body: bytes) -> bytes:
+        if self._session is None:
+            raise RuntimeError("HttpModels is used outside its context")
+        headers = {"Content-Type": "application/json"}
+        if endpoint.api_key:
+            headers["Authorization"] = f"Bearer {endpoint.api_key}"
+        try:
+            async with self._session.post(
+                endpoint.url + path, data=body, headers=headers
+            ) as response:
+                content = await response.read()
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Retryable(f"{type(error).__name__} {error}") from error
+        if status != 200:
+            _raise_status(status, content)
+        return content
+
+
+def _parsed(content: bytes, parse: Callable[[Mapping[str, Any]], T]) -> T:
+    try:
+        return parse(orjson.loads(content))
+    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise Retryable(f"no such answer as asked for: {content[:200]!r}") from error
+
+
+def _raise_status(status: int, content: bytes) -> None:
+    detail = content[:500].decode(errors="replace")
+    if status >= 500 or status in (408, 429):
+        raise Retryable(f"HTTP {status}: {detail}")
+    raise Rejected(f"HTTP {status}: {detail}")
+
+
+def _body(model: str, request: ChatRequest) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+    }
+    if request.n > 1:
+        body["n"] = request.n
+    if request.stop:
+        body["stop"] = list(request.stop)
+    if request.seed is not None:
+        body["seed"] = request.seed
+    if request.top_logprobs:
+        body["logprobs"] = True
+        body["top_logprobs"] = request.top_logprobs
+    if request.json_schema is not None:
+        body["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "schema": request.json_schema, "strict": True},
+        }
+    return body
+
+
+def _parse_embeddings(fields: Mapping[str, Any]) -> list[list[float]]:
+    data = sorted(fields["data"], key=lambda item: item["index"])
+    return [item["embedding"] for item in data]
+
+
+def _parse_chat(fields: Mapping[str, Any]) -> ChatAnswer:
+    usage = fields["usage"]
+    return ChatAnswer(
+        completions=tuple(_completion(choice) for choice in fields["choices"]),
+        model=fields["model"],
+        prompt_tokens=usage["prompt_tokens"],
+        completion_tokens=usage["completion_tokens"],
+    )
+
+
+def _completion(choice: Mapping[str, Any]) -> Completion:
+    logprobs = (choice.get("logprobs") or {}).get("content") or []
+    first = logprobs[0]["top_logprobs"] if logprobs else []
+    return Completion(
+        text=choice["message"]["content"] or "",
+        finish_reason=choice["finish_reason"] or "stop",
+        first_token_logprobs={item["token"]: item["logprob"] for item in first},
+    )
+
+
+async def served_models(url: str, api_key: str = "", timeout_seconds: float = 10.0) -> list[str]:
+    """Return the names of the models that a server offers.
+
+    Raises:
+        Rejected: nothing answers there, or what answers is no OpenAI-compatible server.
+    """
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    advice = "is a vLLM or other OpenAI-compatible server running there?"
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout_seconds)) as session,
+            session.get(f"{url}/v1/models", headers=headers) as response,
+        ):
+            content = await response.read()
+            if response.status != 200:
+                raise Rejected(f"{url}/v1/models answered HTTP {response.status}; {advice}")
+            return [model["id"] for model in orjson.loads(content)["data"]]
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise Rejected(f"{url}: {type(error).__name__} {error}; {advice}") from error
+    except (KeyError, TypeError) as error:
+        raise Rejected(f"{url}/v1/models gave no list of models; {advice}") from error

@@ -1,0 +1,278 @@
+"""Dataset tables on Delta Lake: rows, and how far their writer had read, in one atomic commit.
+
+With `table_files`, the only door to `deltalake`; knows no service. Everything blocks, so callers
+run it in a thread.
+`DeltaTable.is_deltatable` and the pyarrow filesystem bridge hold the interpreter lock while they
+wait for an object store, which would stop an event loop: they stay off every frequent path.
+"""
+
+import errno
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import Schema as DeltaSchema
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from services.runtime.errors import MatrixError, NotFound, Rejected, Retryable
+from services.runtime.rows import rows_to_arrow, schema_difference
+from services.runtime.storage_errors import os_error_code, storage_errors
+from services.runtime.table_files import foreign_names, merge_small_files
+
+COMMIT_ATTEMPTS = 3
+
+
+class Table:
+    """One Delta table of one schema, and the reading positions of those who write it.
+
+    The same records are never appended twice: an append goes through only if each of its reading
+    positions still is where this object last saw it (by `offset`, or by its own append). Delta's
+    check of `app_transactions` closes the gap between looking and committing.
+    An object must not outlive its table: when the table was deleted, make a new one.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        schema: pa.Schema,
+        storage_options: Mapping[str, str] | None = None,
+        compact_files: int = 64,
+    ) -> None:
+        """Describe the table at `uri` without touching it.
+
+        Args:
+            uri: A local directory, or `s3://bucket/prefix`.
+            schema: Columns of the table; checked whenever an existing one is opened.
+            storage_options: Of the object store, as delta-rs names them (`AWS_REGION` ...).
+            compact_files: Number of small files from which `compact` merges them.
+        """
+        self.uri = uri
+        # As Delta stores it: list items are called "element", timestamps are in microseconds.
+        self.schema: pa.Schema = pa.schema(DeltaSchema.from_arrow(schema).to_arrow())
+        self._options = dict(storage_options or {})
+        self._compact_files = max(2, compact_files)
+        self._snapshot: DeltaTable | None = None
+        self._expected: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def append(
+        self,
+        rows: Sequence[Mapping[str, object]],
+        offsets: Mapping[str, int],
+        *,
+        force: bool = False,
+    ) -> int:
+        """Commit `rows` and the reading positions that they were read up to, both or neither.
+
+        An append whose `offsets` are all stored already is a repeat (its first answer was lost)
+        and changes nothing. Without rows nothing is committed, unless `force` asks for it.
+
+        Args:
+            rows: One mapping per row, with exactly the columns of the schema.
+            offsets: Per source partition (`samples-judged-3`) the offset of the next record to
+                read. Empty for rows that come from no log.
+            force: Commit newer offsets although there are no rows.
+
+        Returns:
+            The version of the table after it; creates the table when absent.
+
+        Raises:
+            Rejected: A row does not fit, an offset goes back, or another writer moved one.
+            Retryable: Storage is full or away, or other writers kept winning.
+        """
+        batch = rows_to_arrow(rows, self.schema, self.uri)
+        positions = [Transaction(name, offset) for name, offset in offsets.items()]
+        properties = CommitProperties(app_transactions=positions)
+        with self._guarded():
+            for attempt in range(1, COMMIT_ATTEMPTS + 1):
+                snapshot = self._latest() or self._create()
+                if self._repeats(snapshot, offsets) or not (rows or force):
+                    return snapshot.version()
+                try:
+                    write_deltalake(snapshot, batch, mode="append", commit_properties=properties)
+                except CommitFailedError:
+                    if attempt == COMMIT_ATTEMPTS:
+                        raise
+                else:
+                    break
+            self._expected.update(offsets)
+            return snapshot.version()
+
+    def offset(self, name: str) -> int:
+        """Give the offset of the next record to read of source partition `name`, 0 when none."""
+        return self.offsets([name])[name]
+
+    def offsets(self, names: Sequence[str]) -> dict[str, int]:
+        """Give the stored reading position of each of `names`, 0 when none.
+
+        Appends of this object expect to find these positions from now on.
+        """
+        with self._guarded():
+            snapshot = self._latest()
+            found = {name: _position(snapshot, name) for name in names}
+            self._expected.update(found)
+            return found
+
+    def exists(self) -> bool:
+        """Say whether the table was created; `Rejected` when something else is in its place."""
+        return self.version() is not None
+
+    def version(self) -> int | None:
+        """Give the newest version of the table (counts from 0), None when there is no table."""
+        with self._guarded():
+            snapshot = self._latest()
+            return snapshot.version() if snapshot else None
+
+    def count(self, version: int | None = None) -> int:
+        """Count the rows, as of `version` or now."""
+        with self._guarded():
+            snapshot = self._at(version)
+            return snapshot.count() if snapshot else 0
+
+    def read(
+        self,
+        columns: Sequence[str] | None = None,
+        limit: int | None = None,
+        filters: str | None = None,
+        version: int | None = None,
+    ) -> pa.Table:
+        """Read rows, in no particular order; no table has no rows.
+
+        Args:
+            columns: Names of the columns to read; all when None.
+            limit: Rows to read at most.
+            filters: An SQL predicate, for instance `kind = 'sft' AND chosen >= 0`.
+            version: To travel back to; the newest when None.
+
+        Raises:
+            Rejected: An unknown column, or a predicate that cannot be parsed.
+            NotFound: There is no such version.
+        """
+        names = list(columns) if columns is not None else self.schema.names
+        if unknown := [name for name in names if name not in self.schema.names]:
+            raise Rejected(f"{self.uri}: no columns {unknown}; there are {self.schema.names}")
+        schema = pa.schema([self.schema.field(name) for name in names])
+        with self._guarded():
+            snapshot = self._at(version)
+            scan = snapshot.scan(columns=names, predicate=filters) if snapshot else None
+        if scan is None:
+            return schema.empty_table()
+        with storage_errors(self.uri, DeltaError):
+            batches = pa.RecordBatchReader.from_stream(scan)
+            if limit is None:
+                return batches.read_all().cast(schema)
+            taken: list[pa.RecordBatch] = []
+            while limit > 0 and (batch := next(batches, None)) is not None:
+                taken.append(batch.slice(0, limit))
+                limit -= len(taken[-1])
+            return pa.Table.from_batches(taken, batches.schema).cast(schema)
+
+    def ids(self) -> set[str]:
+        """Give every value of the column `id`."""
+        return set(self.read(["id"])["id"].to_pylist())
+
+    def compact(self) -> int:
+        """Merge small files when there are many; reading positions and old versions stay.
+
+        Returns:
+            The number of files replaced: 0 when there are too few to be worth it, or when
+            another writer did it at the same time.
+        """
+        with self._guarded():
+            if (snapshot := self._latest()) is None:
+                return 0
+            return merge_small_files(snapshot, self.schema, self._options, self._compact_files)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """One thread at a time; after a failure the table is opened afresh."""
+        with self._lock:
+            try:
+                with storage_errors(self.uri, DeltaError):
+                    yield
+            except MatrixError:
+                self._snapshot = None
+                raise
+
+    def _latest(self) -> DeltaTable | None:
+        if self._snapshot is not None:
+            self._snapshot.update_incremental()
+            return self._snapshot
+        try:
+            snapshot = DeltaTable(self.uri, storage_options=self._options)
+        except TableNotFoundError as error:
+            if os_error_code(error) not in (None, errno.ENOENT):  # a path that cannot be
+                raise
+            if foreign := foreign_names(self.uri, self._options):
+                raise Rejected(
+                    f"{self.uri}: not a dataset table and not empty (it holds {foreign[:3]}); "
+                    "choose another path or move these files away"
+                ) from None
+            return None
+        there = pa.schema(snapshot.schema().to_arrow())
+        if differing := schema_difference(self.schema, there):
+            raise Rejected(
+                f"{self.uri}: the table has another schema: {differing}; "
+                "export or move that table, or use the release of the platform that made it"
+            )
+        self._snapshot = snapshot
+        return snapshot
+
+    def _at(self, version: int | None) -> DeltaTable | None:
+        latest = self._latest()
+        if version is None or latest is None:
+            return latest
+        if not 0 <= version <= latest.version():
+            raise NotFound(f"{self.uri}: no version {version}; the newest is {latest.version()}")
+        return DeltaTable(self.uri, version=version, storage_options=self._options)
+
+    def _create(self) -> DeltaTable:
+        # Without retries the loser of a race fails; with them it would commit a second table
+        # definition on top of the winner's, and every append in flight would conflict with it.
+        once = CommitProperties(max_commit_retries=0)
+        try:
+            DeltaTable.create(
+                self.uri, self.schema, storage_options=self._options, commit_properties=once
+            )
+        except DeltaError:
+            if self._latest() is None:
+                raise
+        snapshot = self._latest()
+        if snapshot is None:
+            raise Retryable(f"{self.uri}: the table that was just created is gone; try again")
+        return snapshot
+
+    def _repeats(self, snapshot: DeltaTable, offsets: Mapping[str, int]) -> bool:
+        """Say whether all of `offsets` are stored already; refuse those that cannot follow."""
+        stored = {name: snapshot.transaction_version(name) for name in offsets}
+        if offsets and stored == dict(offsets):
+            self._expected.update(offsets)
+            return True
+        for name, offset in offsets.items():
+            found = stored[name] or 0
+            expected = self._expected.setdefault(name, found)
+            if found != expected:
+                raise Rejected(
+                    f"{self.uri}: another writer moved {name} from {expected} to {found}; "
+                    "read its offset again and append only what comes after it"
+                )
+            if offset < found:
+                raise Rejected(
+                    f"{self.uri}: {name} is at {found} and cannot go back to {offset}; "
+                    "append only records that come after the stored offset"
+                )
+        return False
+
+
+def list_tables(root: str) -> list[str]:
+    """Give the names of the Delta tables directly below the local directory `root`, sorted."""
+    with storage_errors(root):
+        logs = sorted(Path(root).glob("*/_delta_log"))
+        return [log.parent.name for log in logs if any(log.glob("[0-9]*"))]
+
+
+def _position(snapshot: DeltaTable | None, name: str) -> int:
+    return (snapshot.transaction_version(name) or 0) if snapshot else 0

@@ -1,0 +1,150 @@
+"""The loop of a service: poll, handle in lanes, acknowledge contiguously."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from services.runtime.errors import Rejected
+from services.runtime.ordering import Handler, KeyLanes, OffsetTracker
+from services.runtime.ports import Delivery
+
+_log = structlog.get_logger(__name__)
+
+
+class EventSource(Protocol):
+    """A member of a consumer group."""
+
+    async def poll(self, limit: int, wait: bool = True) -> list[Delivery]:
+        """Return the next messages, at most `limit`; waits for at least one unless told not to."""
+
+    async def commit(self, offsets: Mapping[tuple[str, int], int]) -> None:
+        """Store the next offset to read of each (topic, partition)."""
+
+
+class DeadLetters(Protocol):
+    """Where a message goes that no handler can take."""
+
+    async def bury(self, service: str, delivery: Delivery, reason: str) -> None:
+        """Keep the message with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What handles the messages of one topic."""
+
+    topic: str
+    handle: Handler
+    width: int = 1
+    """Messages of one key in work at once."""
+
+
+class Worker:
+    """Runs the handlers of one service over one event source.
+
+    Several topics whose messages share keys and a width of 1 share their lanes, so that what
+    happens to one key happens in order whatever topic it comes from.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        source: EventSource,
+        routes: Sequence[Route],
+        dead_letters: DeadLetters,
+        max_pending: int = 1024,
+    ) -> None:
+        self.service = service
+        self._source = source
+        self._routes = {route.topic: route for route in routes}
+        self._dead_letters = dead_letters
+        self._max_pending = max_pending
+        self._tracker = OffsetTracker()
+        self._lanes = {width: KeyLanes(self._work, width) for width in {r.width for r in routes}}
+        self._committable: dict[tuple[str, int], int] = {}
+        self._pending = 0
+        self._room = asyncio.Event()
+        self._advanced = asyncio.Event()
+        self._failure: BaseException | None = None
+
+    @property
+    def pending(self) -> int:
+        """Messages taken from the source and not yet done."""
+        return self._pending
+
+    async def run(self) -> None:
+        """Work until cancelled; raises what a handler raised that is no verdict on its message."""
+        poller = asyncio.create_task(self._poll(), name=f"{self.service}-poll")
+        committer = asyncio.create_task(self._commit_forever(), name=f"{self.service}-commit")
+        try:
+            await asyncio.gather(poller, committer)
+        finally:
+            poller.cancel()
+            committer.cancel()
+            await asyncio.gather(poller, committer, return_exceptions=True)
+            for lanes in self._lanes.values():
+                await lanes.cancel()
+            await self.commit()
+
+    async def step(self) -> bool:
+        """Handle one message to its end, alone; False when there is none (deterministic runs)."""
+        deliveries = await self._source.poll(1, wait=False)
+        for delivery in deliveries:
+            self._tracker.begin((delivery.topic, delivery.partition), delivery.offset)
+            self._pending += 1
+            await self._work(delivery)
+            self._raise_failure()
+        await self.commit()
+        return bool(deliveries)
+
+    async def commit(self) -> None:
+        """Commit what is done so far."""
+        offsets, self._committable = self._committable, {}
+        if offsets:
+            await self._source.commit(offsets)
+
+    async def _poll(self) -> None:
+        while True:
+            room = self._max_pending - self._pending
+            if room <= 0:
+                self._room.clear()
+                await self._room.wait()
+                continue
+            for delivery in await self._source.poll(room):
+                self._tracker.begin((delivery.topic, delivery.partition), delivery.offset)
+                self._pending += 1
+                self._lanes[self._routes[delivery.topic].width].submit(delivery)
+            self._raise_failure()
+
+    async def _commit_forever(self) -> None:
+        while True:
+            await self._advanced.wait()
+            self._advanced.clear()
+            self._raise_failure()
+            await self.commit()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    async def _work(self, delivery: Delivery) -> None:
+        try:
+            await self._routes[delivery.topic].handle(delivery)
+        except Rejected as error:
+            _log.error("dead letter", service=self.service, topic=delivery.topic, reason=str(error))
+            await self._dead_letters.bury(self.service, delivery, str(error))
+        except BaseException as error:
+            if not isinstance(error, asyncio.CancelledError):
+                self._failure = error
+                self._advanced.set()
+                return
+            raise
+        self._pending -= 1
+        place = (delivery.topic, delivery.partition)
+        offset = self._tracker.done(place, delivery.offset)
+        if offset is not None:
+            self._committable[place] = offset
+            self._advanced.set()
+        self._room.set()

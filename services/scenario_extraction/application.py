@@ -1,0 +1,82 @@
+"""A window closes: its actions become a scenario."""
+
+from services.events import RoutedAction, ScenarioExtracted, StepCompleted
+from services.runtime.asking import ask_text, one_line
+from services.runtime.ids import derived_id
+from services.runtime.journal import ModelJournal, UnitOfWork
+from services.runtime.metrics import SocietyMetrics
+from services.runtime.ports import ChatRequest, Embedder, Record
+from services.runtime.prompts import Prompt, clip
+from services.runtime.state import Changelog
+from services.scenario_extraction.domain import WindowState, closes, happened, participants
+
+
+class Extraction:
+    """The open windows of all groups that this process owns."""
+
+    def __init__(
+        self,
+        windows: Changelog[WindowState],
+        journal: ModelJournal,
+        embedder: Embedder,
+        prompts: dict[str, Prompt],
+        metrics: SocietyMetrics,
+    ) -> None:
+        self.windows = windows
+        self._journal = journal
+        self._embedder = embedder
+        self._prompts = prompts
+        self._metrics = metrics
+
+    async def take_in(self, step: StepCompleted) -> tuple[ScenarioExtracted | None, list[Record]]:
+        """Add a step to its group's window, and return the scenario if that closes it.
+
+        A repeated step returns the outcome of the first time; one that is older still, None.
+        """
+        group_id = step.group.group_id
+        state = self.windows.get(group_id) or WindowState()
+        if step.step <= state.applied_step:
+            return (state.outcome if step.step == state.applied_step else None), []
+        steps = (*state.steps, step)
+        if not closes(steps):
+            await self.windows.put(group_id, WindowState(step.step, state.window, steps))
+            return None, []
+        actions = happened(steps)
+        if not actions:
+            await self.windows.put(group_id, WindowState(step.step, state.window))
+            return None, []
+        unit = self._journal.unit(f"window/{group_id}/{state.window}", group_id)
+        scenario = await self._scenario(state.window, steps, actions, unit)
+        closed = WindowState(step.step, state.window + 1, (), scenario)
+        await self.windows.put(group_id, closed)
+        self._metrics.scenarios += 1
+        return scenario, unit.forget()
+
+    async def _scenario(
+        self,
+        window: int,
+        steps: tuple[StepCompleted, ...],
+        actions: tuple[RoutedAction, ...],
+        unit: UnitOfWork,
+    ) -> ScenarioExtracted:
+        group = steps[-1].group
+        people = participants(steps, actions)
+        prompt = self._prompts["summarise"].render(people=people, actions=actions[-12:])
+        request = ChatRequest(prompt, max_tokens=140, temperature=0.5)
+        summary = one_line(await ask_text(unit, "summary", "simulator", "scenario", request))
+        if not summary:
+            # The model refuses: what happened still stands, in the actors' own words.
+            summary = clip(" ".join(routed.action.text for routed in actions), 600)
+        embedding = (await self._embedder.embed([summary]))[0]
+        return ScenarioExtracted(
+            scenario_id=derived_id("scenario", group.group_id, window),
+            group_id=group.group_id,
+            region=group.region,
+            window=window,
+            first_step=steps[0].step,
+            last_step=steps[-1].step,
+            summary=summary,
+            agents=people,
+            actions=actions,
+            embedding=tuple(embedding),
+        )

@@ -1,0 +1,253 @@
+import json
+import random
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.reward_filtering.static_filters import (
+    StaticLimits,
+    clean_instruction,
+    is_refusal,
+    is_repetitive,
+    is_request,
+    static_reason,
+    words,
+)
+
+EXAMPLES = [
+    json.loads(line)
+    for line in (Path(__file__).parents[2] / "data" / "request_examples.jsonl")
+    .read_text(encoding="utf-8")
+    .splitlines()
+]
+LIMITS = StaticLimits(min_words=4, max_words=60)
+
+
+def test_requests_are_told_from_other_texts() -> None:
+    asked = {example["text"] for example in EXAMPLES if example["request"]}
+    other = {example["text"] for example in EXAMPLES if not example["request"]}
+    said = {text for text in asked | other if is_request(text)}
+    precision, recall = len(said & asked) / len(said), len(said & asked) / len(asked)
+    print(f"requests: {len(asked)} and {len(other)} others,", end=" ")
+    print(f"precision {precision:.3f}, recall {recall:.3f}; wrong: {said ^ asked}")
+    assert len(asked) >= 80
+    assert len(other) >= 60
+    assert precision >= 0.9
+    assert recall >= 0.9
+
+
+@given(st.text(max_size=200))
+def test_any_text_can_be_asked_about(text: str) -> None:
+    assert is_request(text) in (True, False)
+    assert is_repetitive(text) in (True, False)
+    assert is_refusal(text) in (True, False)
+    assert len(words(text)) <= len(text) * 18  # one character can decompose into 18
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a" + "." * 20_000 + "a", "?" * 20_000 + "a", "\u00ab" * 20_000, "```" + " \n" * 10_000 + "x"],
+)
+def test_time_grows_linearly_with_any_text(text: str) -> None:
+    started = time.process_time()
+    for rule in (words, is_request, is_repetitive, is_refusal, clean_instruction):
+        rule(text)
+    clean_instruction(text, truncated=True)
+    # Quadratic patterns took 8 seconds on these.
+    assert time.process_time() - started < 2
+
+
+def test_words_of_scripts_with_and_without_spaces() -> None:
+    assert words("Don't PANIC, it's 3.5\u00a0km!") == ["don't", "panic", "it's", "3.5", "km"]
+    assert words("\u5982\u4f55\u79cd\u8304\uff1f") == ["\u5982", "\u4f55", "\u79cd", "\u8304"]
+    assert words("--- ... !") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("How do I keep a sourdough starter alive in winter?", ""),
+        ("Write to anna.berg@example.org and ask her for the recipe.", "pii"),
+        ("Why though?", "length"),
+        ("Explain " + " ".join(f"thing{i} and" for i in range(40)), "length"),
+        ("Explain the <persona> of a nurse to a child.", "prompt_leak"),
+        ("Write a letter as {{ persona }} would write it.", "prompt_leak"),
+        ("Explain how bees fly.<|im_end|>", "prompt_leak"),
+        ("Explain how to bake and how to bake and how to bake and how to bake.", "repetitive"),
+        ("The nurse checked the chart of every patient on the ward.", "not_a_request"),
+    ],
+)
+def test_reasons_of_the_static_stage(text: str, reason: str) -> None:
+    assert static_reason(text, LIMITS) == reason
+
+
+def test_identifiers_pass_where_they_are_allowed() -> None:
+    text = "Write to anna.berg@example.org and ask her for the recipe."
+    assert static_reason(text, StaticLimits(4, 60, allow_pii=True)) == ""
+
+
+def test_tags_of_other_languages_are_no_leak() -> None:
+    text = "Why does my <style> element not apply to the second <div> of the page?"
+    assert static_reason(text, LIMITS) == ""
+
+
+PROSE = (
+    "The old lighthouse keeper climbed the stairs each evening with a can of oil in one hand and a "
+    "book in the other. From the gallery he could see the fishing boats return, and counted them "
+    "as his father had done. When one was missing he lit the second lamp and waited, sometimes "
+    "until the morning. Nobody paid him for the second lamp, but the village remembered it."
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I like it very much. " * 6,
+        "no no no no no no no no no no no",
+        PROSE + " the sea and" * 40,
+        PROSE + " and so it went on, and so it went on" * 12,
+        "\n".join(["Check the oil level.", "Wash the car now."] * 6),
+        "\u5f88\u597d\u5f88\u597d\u5f88\u597d\u5f88\u597d\u5f88\u597d\u5f88\u597d",
+        "```\n" + "x = compute the value\n" * 12 + "```",
+    ],
+)
+def test_loops_are_repetitive(text: str) -> None:
+    assert is_repetitive(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PROSE,
+        "No, no, no!",
+        "Compare the cost of a car in France and the cost of a car in Spain.",
+        "Is it better to rent or to buy, and is it better to do so now or later?",
+        "```sql\n"
+        + "\n".join(f"INSERT INTO users VALUES ({i}, 'user {i}');" for i in range(9))
+        + "\n```",
+        "",
+    ],
+)
+def test_natural_texts_are_not_repetitive(text: str) -> None:
+    assert not is_repetitive(text)
+
+
+def test_a_looping_end_is_found_behind_a_text_of_any_length() -> None:
+    rng = random.Random(3)
+    for length in range(0, 300, 10):
+        start = [f"word{rng.randrange(2000)}" for _ in range(length)]
+        assert not is_repetitive(" ".join(start))
+        assert is_repetitive(" ".join(start + ["red", "green", "blue", "grey"] * 8)), length
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm sorry, but I can't help with that request.",
+        "I\u2019m sorry, but I cannot assist you with this.",
+        "As an AI language model, I cannot provide medical advice.",
+        "As an AI, I am not able to give legal advice about your case.",
+        "I cannot fulfill this request.",
+        "I'm unable to provide instructions for that.",
+        "Unfortunately, I won't be able to do it, and I can't share the code either.",
+        "I apologize, but I must decline to answer this.",
+        "Thank you for asking. I can't create content of that kind.",
+        "Sorry, I can't do that.",
+        "I understand your frustration, but I will not write that letter.",
+        "This request violates the rules that I follow.",
+        "Lo siento, pero no puedo ayudarte con eso.",
+        "Je suis d\u00e9sol\u00e9, mais je ne peux pas vous aider.",
+        "\u5f88\u62b1\u6b49\uff0c\u6211\u65e0\u6cd5\u63d0\u4f9b\u8fd9\u4e9b\u4fe1\u606f\u3002",
+    ],
+)
+def test_refusals(text: str) -> None:
+    assert is_refusal(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm sorry to hear that you can't sleep. Try a regular bedtime.",
+        "Sorry for the delay! Here is the plan for your garden.",
+        "I can't recommend this novel enough: it is funny and sad at once.",
+        "I cannot help but admire the way the poem ends.",
+        "Unfortunately, you cannot deduct these costs. What you can do is keep the receipts.",
+        "Dear Sam, I'm sorry, but I can't help you move on Saturday. Best wishes, Kim",
+        "You could say: \"I'm sorry, but I can't help with that,\" and offer another date.",
+        "If the pump cannot provide enough pressure, check the filter first.",
+        "A large language model can't answer every question; here is why.",
+        "My advice: say no when you must. " + PROSE + " I can't help with that.",
+        "",
+    ],
+)
+def test_texts_that_only_look_like_refusals(text: str) -> None:
+    assert not is_refusal(text)
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ('"How do bees fly?"', "How do bees fly?"),
+        ("\u201cHow do bees fly?\u201d", "How do bees fly?"),
+        ('"How do bees fly?', "How do bees fly?"),
+        ('How do bees fly?"', "How do bees fly?"),
+        ("Instruction: How do bees fly?", "How do bees fly?"),
+        ("**Instruction:** How do bees fly?", "How do bees fly?"),
+        ("### Request: How do bees fly?", "How do bees fly?"),
+        ("Here is the instruction: How do bees fly?", "How do bees fly?"),
+        ('Sure! Here\'s a request that Anna might make:\n\n"How do bees fly?"', "How do bees fly?"),
+        ("```\nHow do bees fly?\n```", "How do bees fly?"),
+        ("```text\nHow do bees fly?", "How do bees fly?"),
+        ("Anna Berg: How do bees fly?", "How do bees fly?"),
+        ("**Anna (nurse):** How do bees fly?", "How do bees fly?"),
+        ('Question 1: "Anna: How do bees fly?"', "How do bees fly?"),
+        ('Translate "bee" into French.', 'Translate "bee" into French.'),
+        ('"Bee" and "wasp"', '"Bee" and "wasp"'),
+        ('"Translate "bee" into French"', 'Translate "bee" into French'),
+        ("Translate: the bees fly", "Translate: the bees fly"),
+        ("Context: I keep bees.", "Context: I keep bees."),
+        ("Here is my code: f(x). Can you fix it?", "Here is my code: f(x). Can you fix it?"),
+        ("I'm stuck: how do bees fly?", "I'm stuck: how do bees fly?"),
+        ("Fix ```f(x)``` and ```g(x)```", "Fix ```f(x)``` and ```g(x)```"),
+        ("  ", ""),
+    ],
+)
+def test_wrappers_come_off_and_nothing_else(raw: str, clean: str) -> None:
+    assert clean_instruction(raw) == clean
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("I keep bees. How do they fly? I have seen th", "I keep bees. How do they fly?"),
+        ("How do bees fly when the wind", ""),
+        ('"How do bees fly? I have', "How do bees fly?"),
+        ("Ask Dr. Berg about the 3.5 km walk. Then Mr. Ro", "Ask Dr. Berg about the 3.5 km walk."),
+        ("Do two things: 1. Explain bees. 2. Expl", "Do two things: 1. Explain bees."),
+        (
+            "\u871c\u8702\u5982\u4f55\u98de\uff1f\u6211\u770b",
+            "\u871c\u8702\u5982\u4f55\u98de\uff1f",
+        ),
+        ("Write a poem.", "Write a poem."),
+    ],
+)
+def test_a_truncated_text_is_cut_back_to_whole_sentences(raw: str, clean: str) -> None:
+    assert clean_instruction(raw, truncated=True) == clean
+
+
+PIECES = [
+    *['"', "'", "\u201c", "\u201d", "```", "**", "\n", " ", "."],
+    *["Request:", "Anna:", "Sure!", "Here is the task:"],
+    *["How do bees fly?", "I keep bees.", "and th"],
+]
+WRAPPED = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
+
+
+@given(WRAPPED, st.booleans())
+def test_a_clean_text_stays_as_it_is(raw: str, truncated: bool) -> None:
+    clean = clean_instruction(raw, truncated)
+    assert clean_instruction(clean, truncated) == clean
+    assert clean in raw
