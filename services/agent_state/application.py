@@ -3,6 +3,8 @@
 import asyncio
 from dataclasses import replace
 
+import structlog
+
 from services.agent_state.domain import (
     PLAN_STEPS,
     Agent,
@@ -27,6 +29,8 @@ from services.runtime.ports import ChatRequest, Embedder, Message, Record
 from services.runtime.prompts import Prompt
 from services.runtime.state import Changelog
 from services.runtime.vectors import quantised
+
+_log = structlog.get_logger(__name__)
 
 
 class Society:
@@ -59,9 +63,10 @@ class Society:
         state = self.groups.get(token.group_id)
         if state is None:
             raise Rejected(f"group {token.group_id} is not known here: was it imported?")
-        if token.step <= state.applied_step:
-            return (state.outcome if token.step == state.applied_step else None), []
         unit = self._journal.unit(f"step/{token.group_id}/{token.step}", token.group_id)
+        if token.step <= state.applied_step:
+            # A crash may have come between the state and the tombstones.
+            return (state.outcome if token.step == state.applied_step else None), unit.forget()
         state = replace(state, agents=await self._born(state.agents, unit))
         turns = self._turns(state, token)
         actions = await self._act(turns, token.step, unit)
@@ -108,7 +113,7 @@ class Society:
         return [turn for turn in turns if turn is not None]
 
     async def _act(self, turns: list[Turn], step: int, unit: UnitOfWork) -> list[Action | None]:
-        queries = await self._embedder.embed([turn.query for turn in turns]) if turns else []
+        queries = await self._vectors([turn.query for turn in turns])
         acting = (
             self._action(turn, query, step, unit)
             for turn, query in zip(turns, queries, strict=True)
@@ -151,7 +156,7 @@ class Society:
     ) -> tuple[Agent, ...]:
         sentences = [new_memories(t, a) for t, a in zip(turns, actions, strict=True)]
         flat = [sentence for own in sentences for sentence in own]
-        vectors = iter(await self._embedder.embed(flat) if flat else [])
+        vectors = iter(await self._vectors(flat))
         changed = {}
         for turn, own in zip(turns, sentences, strict=True):
             memories = [Memory(sentence, step, quantised(next(vectors))) for sentence in own]
@@ -170,6 +175,18 @@ class Society:
         )
         text = one_line(await self._text(unit, agent, "memory", prompt, 100))
         return replace(agent, memory_summary=text or agent.memory_summary)
+
+    async def _vectors(self, texts: list[str]) -> list[list[float]]:
+        """Return the embeddings; empty ones, which are like nothing, when the model refuses.
+
+        Many observations at once may be longer than the model takes: the group goes on with what
+        its agents remember last, as it does when a prompt is refused.
+        """
+        try:
+            return await self._embedder.embed(texts) if texts else []
+        except Rejected as error:
+            _log.warning("embedding refused", texts=len(texts), reason=str(error))
+            return [[] for _ in texts]
 
     async def _text(
         self,

@@ -22,7 +22,7 @@ def assign_within_bounds(
     Args:
         similarity: (rows x columns).
         lower: Per column; together at most the number of rows.
-        upper: Per column, at least `lower`; together at least the number of rows.
+        upper: Per column, at least 1 and `lower`; together at least the number of rows.
 
     Returns:
         The column of each row.

@@ -51,7 +51,7 @@ def bounded_clusters(
     Returns:
         The cluster, 0..k-1, of each point.
     """
-    if len(points) <= LEAF_POINTS:
+    if len(points) <= LEAF_POINTS or k == 1:
         return _leaf(points, k, min_size, max_size, rng, swaps=True)
     labels = _divided(points, k, min_size, max_size, rng)
     for _ in range(REGROUPINGS):
@@ -131,7 +131,7 @@ def _divided(
     points: Vectors, k: int, min_size: int, max_size: int, rng: np.random.Generator
 ) -> Labels:
     """Cluster inside coarse clusters; swaps are left to the regrouping."""
-    if len(points) <= LEAF_POINTS:
+    if len(points) <= LEAF_POINTS or k == 1:
         return _leaf(points, k, min_size, max_size, rng, swaps=False)
     coarse, shares = _divide(points, k, min_size, max_size, rng)
     labels = np.empty(len(points), dtype=np.intp)

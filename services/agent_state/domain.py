@@ -1,5 +1,6 @@
 """Agents and groups as values, and the rules of their memory and their turns."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,19 @@ MEMORIES_RECALLED = 2
 """Memories in a prompt."""
 RECENCY_DECAY = 0.9
 """Weight of a memory per step of its age."""
+
+_EMPHASIS = re.compile(r"\*{2,}|_{2,}")
+_BULLETS = r"[+*•\u2013-]"
+_LIST_MARK = re.compile(
+    rf"(?:{_BULLETS}\s*)?\(?(?:step\s*)?\d+\s*(?:[.):](?!\d)|-\s)\s*"
+    rf"|{_BULLETS}\s*(?=\S)(?!{_BULLETS})",
+    re.IGNORECASE,
+)
+_BIRTH_LABEL = re.compile(
+    r"(?:^|(?<=[.!?;]))[^\w\n]{0,8}(?:\d+[^\w\n]{1,4})?"
+    r"(personality|life goal|goal)[^\w\n:]{0,4}:",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,26 +149,36 @@ def remember(agent: Agent, memories: Sequence[Memory]) -> tuple[Agent, tuple[Mem
 
 
 def parse_plan(text: str) -> tuple[str, ...]:
-    """Return the steps of a plan that was written as a list, one step a line."""
-    steps = []
-    for line in text.splitlines():
-        step = line.strip().lstrip("0123456789.)-*•# ").strip().strip("*").strip()
-        if len(step.split()) >= 3:
-            steps.append(step)
-    return tuple(steps[:PLAN_STEPS])
+    """Return the steps of a plan that was written as a list, one step a line.
+
+    Lines with a number or bullet are the steps, the others what the model said around them. Where
+    no line has one, all are steps but those that end with a colon.
+    """
+    lines = [line.lstrip("# ") for line in _plain_lines(text)]
+    listed = [_LIST_MARK.sub("", line, count=1) for line in lines if _LIST_MARK.match(line)]
+    steps = listed or [line for line in lines if not line.endswith(":")]
+    steps = [step.strip("*_ ") for step in steps]
+    return tuple(step for step in steps if len(step.split()) >= 3)[:PLAN_STEPS]
 
 
 def parse_birth(text: str) -> tuple[str, str]:
     """Return personality and life goal from an answer with a line for each.
 
-    An answer without the labels counts as the goal: the first sentences of a person's own words.
+    The text may also follow its label on the next line; of equal labels the first one with a text
+    counts. An answer without the labels counts as the goal: the first sentences of a person's own
+    words.
     """
-    personality, goal = "", ""
-    for line in text.splitlines():
-        label, _, rest = line.strip().strip("*").partition(":")
-        words = rest.strip().strip("*").strip()
-        if label.lower().strip("* ") == "personality":
-            personality = words
-        elif label.lower().strip("* ") in {"life goal", "goal"}:
-            goal = words
-    return personality, goal or (" ".join(text.split()) if not personality else "")
+    _, *labelled = _BIRTH_LABEL.split("\n".join(_plain_lines(text)))
+    found = {"personality": "", "goal": ""}
+    for label, rest in zip(labelled[::2], labelled[1::2], strict=True):
+        lines = (line.strip("*_ ") for line in rest.split("\n"))
+        name = label.lower().removeprefix("life ")
+        found[name] = found[name] or next(filter(None, lines), "")
+    if not labelled:
+        return "", " ".join(text.split())
+    return found["personality"], found["goal"]
+
+
+def _plain_lines(text: str) -> list[str]:
+    """Return the lines without bold, every run of white space as one space."""
+    return [" ".join(line.split()) for line in _EMPHASIS.sub("", text).splitlines()]

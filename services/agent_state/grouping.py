@@ -66,8 +66,7 @@ def group_agents(
         Rejected: embeddings are empty, not finite or not normalised, or no number of groups fits
             the bounds.
     """
-    _check(embeddings)
-    embeddings = np.ascontiguousarray(embeddings, dtype=np.float32)
+    embeddings = _unit_rows(embeddings)
     if max_regions < 1 or max_neighbours < 0:
         raise Rejected(
             f"max_regions is {max_regions} and max_neighbours {max_neighbours}: "
@@ -163,7 +162,7 @@ def nearest_group(
     Raises:
         Rejected: the embedding is not finite, not normalised or of another length.
     """
-    _check(embedding[np.newaxis])
+    _unit_rows(embedding[np.newaxis])
     if embedding.shape[0] != centroids.shape[1]:
         raise Rejected(
             f"the embedding has {embedding.shape[0]} dimensions, the groups' centroids have "
@@ -189,7 +188,8 @@ def _top(
     return candidates[np.take_along_axis(best, order, axis=1)[:, :take]]
 
 
-def _check(embeddings: Vectors) -> None:
+def _unit_rows(embeddings: Vectors) -> Vectors:
+    """Return the rows at length 1 but for float32 rounding, which the local search relies on."""
     if embeddings.ndim != 2 or 0 in embeddings.shape:
         raise Rejected(
             f"embeddings have the shape {embeddings.shape}: give (agents x dimensions), none of 0"
@@ -201,3 +201,4 @@ def _check(embeddings: Vectors) -> None:
             f"row {wrong[0]} of the embeddings has the length {norms[wrong[0]]:.6g} instead of 1 "
             f"({len(wrong)} such rows): L2-normalise the embeddings and remove what is not finite"
         )
+    return np.ascontiguousarray(embeddings / norms.astype(np.float32)[:, np.newaxis], np.float32)

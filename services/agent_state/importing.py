@@ -96,7 +96,7 @@ class Importer:
         agent_id = derived_id("agent", profile.profile_id)
         if profile.synthetic:
             return _as_agent(agent_id, profile.name, profile, profile.description), None, []
-        name = pseudonym(agent_id)
+        name = pseudonym(agent_id, profile)
         scrubbed, identifiers = anonymise_by_rule(profile, name)
         unit = self._journal.unit(f"import/{agent_id}", agent_id)
         prompt = self._prompts["anonymise"].render(name=name, description=scrubbed.description)

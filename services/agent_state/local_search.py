@@ -37,6 +37,8 @@ def improve(
         max_size: Most points of a cluster.
         swaps: Whether to try swaps, which matter when the bounds are tight.
     """
+    if k == 1:  # nowhere to go, and perhaps too many points to compare all pairs
+        return labels.copy()
     search = _Search(points, labels.copy(), k, min_size, max_size)
     for _ in range(MAX_ROUNDS):
         if not search.move() and not (swaps and search.swap()):
@@ -57,7 +59,7 @@ class _Search:
         self.min_size, self.max_size = min_size, max_size
         self.rows = np.arange(len(points))
         self.sizes = np.bincount(labels, minlength=k)
-        self.members = np.full((k, max_size), -1, dtype=np.intp)
+        self.members = np.full((k, min(max_size, len(points))), -1, dtype=np.intp)
         self.dots = np.empty((k, len(points)), dtype=np.float32)  # cluster sum . point
         self.norms = np.empty(k, dtype=np.float32)  # |cluster sum|
         self.joins = np.empty((k, len(points)), dtype=np.float32)  # gain of joining

@@ -2,7 +2,8 @@
 
 import csv
 import gzip
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from services.agent_state.profiles import Profile, ProfileError, parse_profile
+from services.agent_state.profiles import SYNONYMS, Profile, ProfileError, parse_profile
 from services.runtime.errors import Rejected
 
 MAX_LINE_BYTES = 1 << 20
@@ -65,7 +66,7 @@ def read_profiles(path: Path, limit: int | None = None) -> ProfileImport:
                 problems.append(Problem(path.name, line, error.field, error.problem))
             if limit is not None and len(profiles) >= limit:
                 break
-    except (OSError, EOFError, pa.ArrowException, csv.Error) as error:
+    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
         raise Rejected(f"{path}: cannot be read: {error}") from error
     if not profiles:
         shown = "; ".join(str(problem) for problem in problems[:3])
@@ -93,7 +94,7 @@ def _rows(path: Path) -> Iterator[Row]:
 
 
 def _json_lines(path: Path) -> Iterator[Row]:
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
         number = 0
         while line := file.readline(MAX_LINE_BYTES + 1):
             number += 1
@@ -120,30 +121,67 @@ def _json_fields(line: bytes) -> Mapping[str, object] | ProfileError:
 def _csv_rows(path: Path) -> Iterator[Row]:
     csv.field_size_limit(MAX_LINE_BYTES)
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        lines = (line.replace("\0", "\x01") for line in file)  # Refused later, with its line.
-        reader = csv.DictReader(lines)
-        columns = {(name or "").strip().lower() for name in reader.fieldnames or []}
-        if columns and not ("name" in columns and columns & {"description", "bio", "persona"}):
-            raise Rejected(
-                f"{path}: needs the columns name and description, "
-                f"found {', '.join(sorted(columns))}"
-            )
-        start = reader.line_num + 1
+        reader = csv.reader(file, strict=True)
+        columns: list[str] = []
         while True:
+            start = reader.line_num + 1
             try:
-                row = next(reader)
+                cells = next(reader)
             except StopIteration:
                 return
             except csv.Error as error:
-                yield start, ProfileError("line", f"is no CSV: {error}")
-            else:
-                yield start, {(key or "").strip().lower(): v for key, v in row.items() if v}
-            start = reader.line_num + 1
+                unclosed = "opens a quote that is never closed; nothing after it is read"
+                problem = unclosed if "end of data" in str(error) else f"is no CSV: {error}"
+                yield start, ProfileError("line", problem)
+                continue
+            if columns and any(cells):
+                yield start, _csv_fields(columns, cells)
+            elif any(cells):
+                columns = _columns(path, cells)
+
+
+def _csv_fields(
+    columns: Sequence[str], cells: Sequence[str]
+) -> Mapping[str, object] | ProfileError:
+    if any(cells[len(columns) :]):
+        problem = f"has {len(cells)} cells for {len(columns)} columns; quote texts that hold commas"
+        return ProfileError("line", problem)
+    return {column: cell for column, cell in zip(columns, cells, strict=False) if cell}
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
+    file = pq.ParquetFile(path)
+    names = file.schema_arrow.names
+    known = {synonym for synonyms in SYNONYMS.values() for synonym in synonyms}
+    columns = dict(zip(names, _columns(path, names), strict=True))
+    wanted = [name for name in names if columns[name] in known]
     number = 0
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=1024):
-        for row in batch.to_pylist():
+    for batch in file.iter_batches(batch_size=1024, columns=wanted):
+        for place in range(batch.num_rows):
             number += 1
-            yield number, row
+            yield number, _parquet_fields(columns, batch, place)
+
+
+def _parquet_fields(
+    columns: Mapping[str, str], batch: pa.RecordBatch, place: int
+) -> Mapping[str, object] | ProfileError:
+    fields = {}
+    for name, values in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            fields[columns[name]] = values[place].as_py()
+        except (ValueError, OverflowError) as error:  # no UTF-8; a time beyond Python's
+            return ProfileError(columns[name], f"cannot be read: {error}")
+    return fields
+
+
+def _columns(path: Path, names: Sequence[str]) -> list[str]:
+    """Return the names of the columns as fields are called.
+
+    Raises:
+        Rejected: there can be no name or no description.
+    """
+    columns = [name.strip().lower() for name in names]
+    for field in ("name", "description"):
+        if not any(synonym in columns for synonym in SYNONYMS[field]):
+            raise Rejected(f"{path}: needs a column {field!r}, found {', '.join(map(repr, names))}")
+    return columns

@@ -14,16 +14,23 @@ from services.runtime.ids import derived_id, derived_seed
 _LIMITS = {"id": 200, "name": 200, "headline": 300, "description": 20_000}
 _ACTION_LIMIT = 2_000
 _ACTIONS_LIMIT = 100
-_SYNONYMS = {
+SYNONYMS = {
     "id": ("id", "profile_id"),
     "name": ("name",),
     "description": ("description", "bio", "persona"),
     "actions": ("actions", "past_actions", "history"),
     "headline": ("headline", "title"),
+    "synthetic": ("synthetic",),
 }
+"""What a field may be called in a file, the first that is there being taken."""
 _HARMLESS = str.maketrans({"\t": " ", "\r": " ", "\n": " ", "\v": " ", "\f": " "})
-_BIDI = dict.fromkeys(
-    [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0xFEFF], None
+_UNSEEN = dict.fromkeys(
+    [
+        *(*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0xFEFF),
+        # Soft hyphens and zero-width breaks hide names from the rules, tag characters whole texts.
+        *(0x00AD, 0x200B, 0x2060, *range(0xE0000, 0xE0080)),
+    ],
+    None,
 )
 _FIRST_NAMES = tuple(
     "Ada Adil Aiko Alba Amara Amir Anouk Anton Asha Ayla Bashir Bela Bo Bruna Camilo Carmen Chidi "
@@ -63,8 +70,9 @@ class Profile:
 def parse_profile(fields: Mapping[str, object]) -> Profile:
     """Return the profile of a row of a file.
 
-    Line breaks and tabs become spaces, direction overrides and byte-order marks are dropped, text
-    is brought to NFC; other control characters are refused. Unknown fields are ignored.
+    Line breaks and tabs become spaces, direction overrides, byte-order marks and other marks that
+    nobody sees are dropped, text is brought to NFC; other control characters are refused. Unknown
+    fields are ignored.
 
     Raises:
         ProfileError: a field is missing, of another type, too long, or holds control characters.
@@ -73,7 +81,7 @@ def parse_profile(fields: Mapping[str, object]) -> Profile:
     description = _text("description", _pick(fields, "description"), required=True)
     given = _pick(fields, "id")
     profile_id = _text("id", str(given) if isinstance(given, int) else given)
-    synthetic = fields.get("synthetic")
+    synthetic = _pick(fields, "synthetic")
     return Profile(
         profile_id=profile_id or "p-" + derived_id("profile", name, description),
         name=name,
@@ -85,26 +93,29 @@ def parse_profile(fields: Mapping[str, object]) -> Profile:
 
 
 def _pick(fields: Mapping[str, object], name: str) -> object:
-    return next((fields[key] for key in _SYNONYMS[name] if fields.get(key) is not None), None)
+    return next((fields[key] for key in SYNONYMS[name] if fields.get(key) is not None), None)
 
 
 def _text(field: str, value: object, *, required: bool = False, limit: int = 0) -> str:
+    needed = "" if limit else "; every profile needs a name and a description"
     limit = limit or _LIMITS[field]
     if value is None and not required:
         return ""
     if value is None:
-        raise ProfileError(field, "is missing; every profile needs a name and a description")
+        raise ProfileError(field, f"is missing{needed}")
     if not isinstance(value, str):
         raise ProfileError(field, f"is {type(value).__name__}, not text")
     if len(value) > limit:
         raise ProfileError(field, f"has {len(value):,} characters, at most {limit:,} are taken")
-    text = value.translate(_HARMLESS).translate(_BIDI)
+    text = value.translate(_HARMLESS).translate(_UNSEEN)
     for character in text:
+        if "\udc80" <= character <= "\udcff":  # what "surrogateescape" makes of a stray byte
+            raise ProfileError(field, f"is not UTF-8: holds the byte 0x{ord(character) & 0xFF:02X}")
         if unicodedata.category(character) in {"Cc", "Cs"}:
             raise ProfileError(field, f"holds the control character U+{ord(character):04X}")
     text = unicodedata.normalize("NFC", " ".join(text.split()))
     if required and not text:
-        raise ProfileError(field, "is empty; every profile needs a name and a description")
+        raise ProfileError(field, f"is empty{needed}")
     return text
 
 
@@ -135,10 +146,20 @@ def _split(text: str) -> object:
     return [part for part in parts if part]
 
 
-def pseudonym(agent_id: str) -> str:
-    """Return the name that an agent goes by instead of a real person's: the same every time."""
+def pseudonym(agent_id: str, profile: Profile) -> str:
+    """Return the name that an agent goes by instead of a real person's: the same every time.
+
+    No word of the profile, so that it can be told from the person's own and from other people's.
+    """
     rng = Random(derived_seed("pseudonym", agent_id))
-    return f"{rng.choice(_FIRST_NAMES)} {rng.choice('ABCDEFGHIJKLMNOPRSTUVWYZ')}."
+    text = " ".join([profile.name, profile.headline, profile.description, *profile.actions])
+    names = rng.sample(_FIRST_NAMES, len(_FIRST_NAMES))
+    unused = (name for name in names if not surviving([_own(name)], text))
+    return f"{next(unused, names[0])} {rng.choice('ABCDEFGHIJKLMNOPRSTUVWYZ')}."
+
+
+def _own(name: str) -> Identifier:
+    return Identifier("name", name, 0, len(name))
 
 
 def anonymise_by_rule(profile: Profile, name: str) -> tuple[Profile, tuple[Identifier, ...]]:
@@ -155,7 +176,6 @@ def anonymise_by_rule(profile: Profile, name: str) -> tuple[Profile, tuple[Ident
         found.extend(identifiers)
         return scrubbed
 
-    own = Identifier("name", profile.name, 0, len(profile.name))
     cleaned = replace(
         profile,
         name=name,
@@ -163,7 +183,7 @@ def anonymise_by_rule(profile: Profile, name: str) -> tuple[Profile, tuple[Ident
         headline=clean(profile.headline),
         actions=tuple(clean(action) for action in profile.actions),
     )
-    return cleaned, (own, *found)
+    return cleaned, (_own(profile.name), *found)
 
 
 def leaked(identifiers: Iterable[Identifier], text: str) -> list[Identifier]:

@@ -24,13 +24,20 @@ class ExportFormat(StrEnum):
     jsonl = "jsonl"
 
 
+def _names(out: Path) -> list[str]:
+    names = list_tables(str(out / "datasets"))
+    if not names and not (out / "run.json").is_file():
+        raise NotFound(f"{out} holds no run; give the directory of one with --out")
+    return names
+
+
 def open_dataset(out: Path, name: str) -> Table:
     """Return a dataset's table.
 
     Raises:
         NotFound: there is none of that name; the message names those there are.
     """
-    names = list_tables(str(out / "datasets"))
+    names = _names(out)
     if name not in names:
         known = ", ".join(names) or "none yet"
         raise NotFound(f"no dataset {name!r} in {out}; there are: {known}")
@@ -40,8 +47,12 @@ def open_dataset(out: Path, name: str) -> Table:
 @datasets.command("list")
 def list_datasets(out: Out = Path("data")) -> None:
     """List the datasets of a run."""
-    view = View("dataset", "kind", "samples", "newest")
-    for name in list_tables(str(out / "datasets")):
+    names = _names(out)
+    if not names:
+        console.print(f"no datasets in {out} yet", highlight=False, soft_wrap=True)
+        return
+    view = View("dataset", "kind", "samples", "newest (UTC)")
+    for name in names:
         rows = open_dataset(out, name).read(["kind", "created_at"]).to_pylist()
         kinds = ", ".join(sorted({row["kind"] for row in rows}))
         newest = max((row["created_at"] for row in rows), default=None)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import deque
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.panel import Panel
@@ -30,7 +30,7 @@ class RunView:
         if not console.is_terminal:
             while True:
                 await asyncio.sleep(_PLAIN_SECONDS)
-                console.print(self._line(), highlight=False)
+                console.print(self._line(), highlight=False, soft_wrap=True)
         with Live(console=console, refresh_per_second=4, transient=True) as live:
             while True:
                 live.update(self.panel())
@@ -42,7 +42,8 @@ class RunView:
         return (
             f"{p.phase}: {society.born}/{society.agents} agents born, {society.steps} steps, "
             f"{society.scenarios} scenarios, {p.claimed} candidates, "
-            f"{p.accepted}/{p.size} accepted, {rejected} rejected, {self._left()}"
+            f"{p.accepted}/{p.size} accepted, {rejected} rejected, {p.in_flight} calls in flight, "
+            f"{sum(p.metrics.model.retries.values())} retried, {self._left()}"
         )
 
     def _rates(self) -> tuple[float, float]:
@@ -95,7 +96,8 @@ class RunView:
             f"{p.in_flight} in flight" + (f"; retried: {retries}" if retries else ""),
         )
         bar = ProgressBar(total=max(p.size, 1), completed=p.accepted, width=40)
-        table.add_row("accepted", Group(bar, f"{p.accepted}/{p.size}, {self._left()}"))
+        table.add_row("accepted", f"{p.accepted}/{p.size}, {self._left()}")
+        table.add_row("", bar)
         return Panel(table, title=f"matrix run · {escape(p.dataset)} · {p.phase}", expand=False)
 
 

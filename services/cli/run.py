@@ -17,6 +17,7 @@ from services.cli.live import RunView, summary
 from services.local.endpoints import ModelChoice
 from services.local.platform import Outcome, Platform, Progress, RunSettings, mark_shown
 from services.reward_filtering.export import SAMPLE_SCHEMA
+from services.runtime.errors import Retryable
 from services.runtime.tables import Table
 
 _SHOWN = 3
@@ -63,6 +64,9 @@ def run(
     patience: Annotated[
         float, typer.Option(min=0, help="Seconds to go on asking a model that fails.")
     ] = 120.0,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds after which a model call counts as failed.")
+    ] = 120.0,
 ) -> None:
     """Simulate a society and make a dataset of what happens in it.
 
@@ -70,9 +74,8 @@ def run(
     filled, the same command adds as many samples again. A token for --model URL is read from
     MATRIX_MODEL_API_KEY.
     """
-    choice = ModelChoice(
-        model, model_name, os.environ.get("MATRIX_MODEL_API_KEY", ""), concurrency, patience
-    )
+    key = os.environ.get("MATRIX_MODEL_API_KEY", "")
+    choice = ModelChoice(model, model_name, key, concurrency, patience, timeout)
     settings = RunSettings(
         out=out,
         model=choice,
@@ -87,7 +90,16 @@ def run(
         deterministic=deterministic,
     )
     progress = Progress()
-    outcome = asyncio.run(_run(settings, progress))
+    try:
+        outcome = asyncio.run(_run(settings, progress))
+    except KeyboardInterrupt:
+        made = f" with {progress.accepted} of {progress.size} samples" if progress.size else ""
+        console.print(f"interrupted{made}; the same command goes on where it was", highlight=False)
+        raise
+    except Retryable as error:
+        raise Retryable(
+            f"{error}\nWhat was made is kept: once the cause is mended, the same command goes on."
+        ) from error
     for problem in progress.problems[:10]:
         console.print(f"[yellow]not imported:[/] {Text(problem)}", highlight=False)
     if len(progress.problems) > 10:

@@ -28,11 +28,15 @@ def trace(
     rewards = ", ".join(f"{reward:.2f}" for reward in sample.rewards)
     _show(f"verdict: {verdict}", [f"rewards: {rewards} (taken: {sample.chosen})", *scores])
     _show("prompt of the instruction", [provenance.prompt])
-    title = f"scenario {scenario.scenario_id}, group {scenario.group_id}, region {scenario.region}"
-    _show(title, [f"steps {scenario.first_step} to {scenario.last_step}", scenario.summary])
+    place = [
+        f"id: {scenario.scenario_id}",
+        f"group: {scenario.group_id}, region {scenario.region}",
+        f"steps: {scenario.first_step} to {scenario.last_step}",
+    ]
+    _show("scenario", [*place, "", scenario.summary])
     names = {card.agent_id: card.name for card in scenario.agents}
-    _show("agents", [_agent(card, provenance.agent_id) for card in scenario.agents])
-    _show("actions and messages", [_action(routed, names) for routed in scenario.actions])
+    _show("agents", [_agent(card, provenance.agent_id) for card in scenario.agents], "\n\n")
+    _show("actions and messages", [_action(r, names) for r in scenario.actions], "\n\n")
 
 
 def _agent(card: Any, asking: str) -> str:
@@ -43,30 +47,43 @@ def _agent(card: Any, asking: str) -> str:
 def _action(routed: Any, names: dict[str, str]) -> str:
     action = routed.action
     aware = [names.get(agent_id, agent_id) for agent_id in routed.aware_agent_ids]
-    groups = f", {len(routed.aware_group_ids)} other groups" if routed.aware_group_ids else ""
-    heard = f"-> {', '.join(aware) or 'nobody'}{groups}; {routed.reason}"
+    if groups := len(routed.aware_group_ids):
+        aware.append(f"{groups} other group{'s' if groups > 1 else ''}")
+    heard = f"-> {', '.join(aware) or 'nobody'}; {routed.reason}"
     return f"{action.agent_name} [{action.kind}, {action.action_id}]: {action.text}\n   {heard}"
 
 
-def _show(title: str, lines: list[str]) -> None:
-    output.print(Panel(Text("\n".join(lines)), title=Text(title), title_align="left"))
+def _show(title: str, lines: list[str], between: str = "\n") -> None:
+    output.print(Panel(Text(between.join(lines)), title=Text(title), title_align="left"))
 
 
 async def _find(out: Path, sample_id: str) -> tuple[SampleJudged, ScenarioExtracted]:
     path = out / "log.db"
     if not path.exists():
-        raise NotFound(f"{out} holds no run: there is no {path}")
-    log = Log(path, {topic.name for topic in TOPICS if topic.compacted})
+        raise NotFound(f"{out} holds no run; give the directory of one with --out")
+    log = Log(path, {topic.name for topic in TOPICS if topic.compacted}, read_only=True)
     try:
         judged = [codec.from_delivery(d) for d in await log.history(SAMPLES_JUDGED.name)]
-        samples = [e for e in judged if isinstance(e, SampleJudged) and e.sample_id == sample_id]
-        if not samples:
-            raise NotFound(f"no sample {sample_id!r} in {out}; `matrix datasets show` lists ids")
-        wanted = samples[0].provenance.scenario_id
+        samples = [event for event in judged if isinstance(event, SampleJudged)]
+        sample = next((event for event in samples if event.sample_id == sample_id), None)
+        if sample is None:
+            raise NotFound(f"no sample {sample_id!r} in {out}; {_those_there_are(out, samples)}")
+        wanted = sample.provenance.scenario_id
         for delivery in await log.history(SCENARIOS_EXTRACTED.name):
             scenario = codec.from_delivery(delivery)
             if scenario.scenario_id == wanted:
-                return samples[0], scenario
+                return sample, scenario
         raise NotFound(f"scenario {wanted} of sample {sample_id} is not in {path}")
     finally:
         await log.close()
+
+
+def _those_there_are(out: Path, samples: list[SampleJudged]) -> str:
+    accepted = [sample for sample in samples if sample.accepted]
+    if not accepted:
+        return "there are none yet"
+    names = sorted({sample.dataset for sample in accepted})
+    return (
+        f"there are {len(accepted)} in {', '.join(names)}, for instance {accepted[-1].sample_id}; "
+        f"`matrix datasets show {names[0]} --out {out}` shows more"
+    )

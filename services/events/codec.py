@@ -5,29 +5,18 @@ from typing import Any
 
 from matrix.events.v1 import events_pb2 as pb
 
-from services import events
-from services.events.topics import Topic
+from services.events.topics import TOPICS, Topic
 from services.runtime.errors import Rejected
 from services.runtime.ids import derived_id
 from services.runtime.ports import Delivery, Record
 from services.runtime.protobuf import Codec
 
-_TYPES: tuple[type, ...] = (
-    events.ObservationsDelivered,
-    events.AgentsActed,
-    events.MessagesForwarded,
-    events.StepCompleted,
-    events.ScenarioExtracted,
-    events.DatasetDeclared,
-    events.InstructionGenerated,
-    events.SampleJudged,
-    events.QuotaReleased,
-    events.Appetite,
-    events.SocietyImported,
-    events.DeadLetter,
-)
-
-CODECS: dict[str, Codec[Any]] = {t.__name__: Codec(t, getattr(pb, t.__name__)) for t in _TYPES}
+CODECS: dict[str, Codec[Any]] = {
+    event.__name__: Codec(event, getattr(pb, event.__name__))
+    for topic in TOPICS
+    for event in topic.carries
+}
+_CARRIED = {topic.name: [event.__name__ for event in topic.carries] for topic in TOPICS}
 
 
 def to_record(topic: Topic, key: str, event: object, *, cause: str = "") -> Record:
@@ -42,11 +31,12 @@ def from_delivery(delivery: Delivery) -> Any:
     """Return the event that a message carries.
 
     Raises:
-        Rejected: the type header is unknown, or the bytes are not of that type.
+        Rejected: the type header names no event of that topic, or the bytes are not of that type.
     """
     name = delivery.headers.get("type", "")
-    codec = CODECS.get(name)
-    if codec is None:
+    carried = _CARRIED.get(delivery.topic, [])
+    if name not in carried:
         place = f"{delivery.topic}[{delivery.partition}]@{delivery.offset}"
-        raise Rejected(f"{place}: unknown type header {name!r}; known: {', '.join(CODECS)}")
-    return codec.decode(delivery.value)
+        expected = " or ".join(carried) or "no event on this topic"
+        raise Rejected(f"{place}: type header {name!r}, expected {expected}")
+    return CODECS[name].decode(delivery.value)

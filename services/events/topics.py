@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from services import events
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -9,28 +11,46 @@ class Topic:
 
     name: str
     key: str
+    carries: tuple[type, ...] = ()
+    """The events among its messages; none where they are a service's own records."""
     compacted: bool = False
     """Keeps the last record of every key instead of a span of time."""
     kept: bool = False
     """Never expires: a source of truth that new readers replay."""
 
 
-OBSERVATIONS_DELIVERED = Topic("matrix.observations-delivered.v1", "group")
-AGENTS_ACTED = Topic("matrix.agents-acted.v1", "group")
-MESSAGES_FORWARDED = Topic("matrix.messages-forwarded.v1", "group")
-STEP_COMPLETED = Topic("matrix.step-completed.v1", "group")
-SCENARIOS_EXTRACTED = Topic("matrix.scenarios-extracted.v1", "group", kept=True)
-INSTRUCTIONS_GENERATED = Topic("matrix.instructions-generated.v1", "dataset/stratum")
-SAMPLES_JUDGED = Topic("matrix.samples-judged.v1", "dataset/stratum", kept=True)
+OBSERVATIONS_DELIVERED = Topic(
+    "matrix.observations-delivered.v1", "group", (events.ObservationsDelivered,)
+)
+AGENTS_ACTED = Topic("matrix.agents-acted.v1", "group", (events.AgentsActed,))
+MESSAGES_FORWARDED = Topic("matrix.messages-forwarded.v1", "group", (events.MessagesForwarded,))
+STEP_COMPLETED = Topic("matrix.step-completed.v1", "group", (events.StepCompleted,))
+SCENARIOS_EXTRACTED = Topic(
+    "matrix.scenarios-extracted.v1", "group", (events.ScenarioExtracted,), kept=True
+)
+INSTRUCTIONS_GENERATED = Topic(
+    "matrix.instructions-generated.v1", "dataset/stratum", (events.InstructionGenerated,)
+)
+SAMPLES_JUDGED = Topic(
+    "matrix.samples-judged.v1",
+    "dataset/stratum",
+    (events.SampleJudged, events.QuotaReleased),
+    kept=True,
+)
 
 AGENTS = Topic("matrix.agents.v1", "group", compacted=True)
 GROUPS = Topic("matrix.groups.v1", "group", compacted=True)
 WINDOWS = Topic("matrix.windows.v1", "group", compacted=True)
 CANDIDATES = Topic("matrix.candidates.v1", "group", compacted=True)
-DATASETS = Topic("matrix.datasets.v1", "dataset", compacted=True)
-POPULATION = Topic("matrix.population.v1", "what is controlled", compacted=True)
+DATASETS = Topic("matrix.datasets.v1", "dataset", (events.DatasetDeclared,), compacted=True)
+POPULATION = Topic(
+    "matrix.population.v1",
+    "what is controlled",
+    (events.Appetite, events.SocietyImported),
+    compacted=True,
+)
 MODEL_ANSWERS = Topic("matrix.model-answers.v1", "unit of work and call", compacted=True)
-DEAD_LETTERS = Topic("matrix.dead-letters.v1", "as the original")
+DEAD_LETTERS = Topic("matrix.dead-letters.v1", "as the original", (events.DeadLetter,))
 
 TOPICS = (
     OBSERVATIONS_DELIVERED,

@@ -28,6 +28,7 @@ class ModelChoice:
     slots: int | None = None
     """Calls at once."""
     patience_seconds: float = 120.0
+    timeout_seconds: float = 120.0
 
     def __repr__(self) -> str:
         return f"ModelChoice(spec={self.spec!r}, name={self.name!r})"
@@ -53,7 +54,7 @@ async def open_models(
     Raises:
         Rejected: it cannot be had; the message says why.
     """
-    settings = CallSettings(patience_seconds=choice.patience_seconds)
+    settings = CallSettings(choice.timeout_seconds, choice.patience_seconds)
     if choice.spec == "simulated":
         simulator = Simulator(SimulatorSettings(seed=seed))
         url = await simulator.start()

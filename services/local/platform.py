@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from services.events.topics import (
     TOPICS,
 )
 from services.instruction_generation.application import extended, ordered
-from services.instruction_generation.kinds import load_kinds
+from services.instruction_generation.kinds import Kind, find_kind, load_kinds
 from services.local.composition import Composition, prompts_of
 from services.local.endpoints import ModelChoice, open_models
 from services.local.log import Log
@@ -29,9 +30,11 @@ from services.message_modulation.domain import Communication
 from services.runtime.errors import Rejected
 from services.runtime.metrics import Metrics
 from services.runtime.ports import Clock
+from services.runtime.refusals import ProbedModel
 
 _LOOK_SECONDS = 0.05
 """Pause between two looks at whether the order is filled."""
+_NAME = re.compile(r"[^\W_][\w.-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ class Platform:
         settings, progress = self._settings, self._progress
         progress.dataset, progress.started = self._name, time.monotonic()
         kinds = load_kinds()
+        self._check_order(kinds)
         imported, fingerprint = self._read_profiles()
         progress.problems = [str(problem) for problem in imported.problems]
         with RunDirectory(settings.out) as directory:
@@ -120,7 +124,7 @@ class Platform:
                 try:
                     composition = Composition(
                         log,
-                        models.chat,
+                        ProbedModel(models.chat),
                         models.embedder,
                         kinds,
                         settings.communication,
@@ -139,6 +143,15 @@ class Platform:
                 finally:
                     await log.close()
         return outcome
+
+    def _check_order(self, kinds: dict[str, Kind]) -> None:
+        """Refuse at once what would be refused when the society has been imported."""
+        if not _NAME.fullmatch(self._name):
+            raise Rejected(
+                f"--name {self._name!r} cannot be a folder's name: use letters, digits, '-', '_' "
+                "and '.', and begin with a letter or digit"
+            )
+        find_kind(kinds, self._settings.kind).requirements(self._settings.requirement, 0)
 
     def _read_profiles(self) -> tuple[ProfileImport, str]:
         path = self._settings.profiles or builtin_profiles_path()

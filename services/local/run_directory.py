@@ -9,8 +9,13 @@ from types import TracebackType
 import orjson
 
 from services.runtime.errors import Rejected
+from services.runtime.storage_errors import storage_errors
 
 _MANIFEST = "run.json"
+_LOCK = "run.lock"
+_SCRATCH = "run.new"
+_BEFORE_MANIFEST = {_LOCK, _SCRATCH, "llama.log"}
+"""What a run that broke off at its start leaves behind; the last is the local model's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +64,24 @@ class RunDirectory:
     def __enter__(self) -> "RunDirectory":
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            if not (self.path / _MANIFEST).exists():
-                foreign = sorted(p.name for p in self.path.iterdir() if p.name != "run.lock")
-                if foreign:
-                    raise Rejected(
-                        f"{self.path} is not empty and holds no run (found {foreign[0]!r}); "
-                        "choose another directory with --out"
-                    )
-            self._lock = os.open(self.path / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
+            names = {path.name for path in self.path.iterdir()}
+            foreign = sorted(names - _BEFORE_MANIFEST)
+            if foreign and _MANIFEST not in names:
+                raise Rejected(
+                    f"{self.path} is not empty and holds no run (found {foreign[0]!r}); "
+                    "choose another directory with --out"
+                )
+            self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            self.__exit__(None, None, None)
+            self._release()
             raise Rejected(
                 f"another run is at work in {self.path}; wait for it, or use another --out"
             ) from error
         except OSError as error:
+            self._release()
             raise Rejected(
-                f"{self.path}: {error.strerror or error}; choose another --out"
+                f"{self.path}: {error.strerror or error}; mend that, or choose another --out"
             ) from error
         return self
 
@@ -85,6 +91,9 @@ class RunDirectory:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._release()
+
+    def _release(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -96,10 +105,12 @@ class RunDirectory:
             Rejected: the manifest cannot be read.
         """
         path = self.path / _MANIFEST
-        if not path.exists():
-            return None
+        with storage_errors(path):
+            if not path.exists():
+                return None
+            content = path.read_bytes()
         try:
-            fields = orjson.loads(path.read_bytes())
+            fields = orjson.loads(content)
             return Manifest(Identity(**fields["identity"]), tuple(fields["finished"]))
         except (orjson.JSONDecodeError, KeyError, TypeError) as error:
             raise Rejected(f"{path} is damaged ({error}); use another --out") from error
@@ -109,6 +120,7 @@ class RunDirectory:
 
         Raises:
             Rejected: it belongs to a run with other settings, which the message names.
+            Retryable: the disk is full.
         """
         known = self.manifest()
         if known is None:
@@ -126,7 +138,12 @@ class RunDirectory:
         return known
 
     def mark(self, dataset: str, finished: bool) -> None:
-        """Note whether a dataset's order was filled and shown."""
+        """Note whether a dataset's order was filled and shown.
+
+        Raises:
+            Rejected: the directory holds no run.
+            Retryable: the disk is full.
+        """
         known = self.manifest()
         if known is None:
             raise Rejected(f"{self.path} holds no run")
@@ -134,7 +151,7 @@ class RunDirectory:
         self._write(replace(known, finished=(*others, dataset) if finished else others))
 
     def _write(self, manifest: Manifest) -> None:
-        path = self.path / _MANIFEST
-        scratch = path.with_suffix(".new")
-        scratch.write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
-        scratch.replace(path)
+        path, scratch = self.path / _MANIFEST, self.path / _SCRATCH
+        with storage_errors(path):
+            scratch.write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+            scratch.replace(path)

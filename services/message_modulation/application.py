@@ -39,16 +39,16 @@ class Modulation:
         self._journal = journal
         self._router = router
         self._metrics = metrics
-        self._release: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def route_step(self, acted: AgentsActed) -> Outcome:
         """Route what a group did, and prepare its next token; a repeat returns the same again."""
         group_id = acted.group.group_id
         state = self.groups.get(group_id) or ModulatorState(acted.group, acted.agents)
-        if acted.step <= state.applied_step:
-            return (state if acted.step == state.applied_step else None), []
-        state = replace(state, group=acted.group, agents=acted.agents)
         unit = self._journal.unit(f"route/{group_id}/{acted.step}", group_id)
+        if acted.step <= state.applied_step:
+            return (state if acted.step == state.applied_step else None), unit.forget()
+        state = replace(state, group=acted.group, agents=acted.agents)
         routed, aware = await asyncio.gather(
             self._router.route(state, acted.actions, unit),
             self._noticed(state, state.arrived, unit),
@@ -93,22 +93,22 @@ class Modulation:
         # A group that has not acted yet is known by its id only; its first step brings the rest.
         unknown = ModulatorState(Group(message.group_id, "", ""), ())
         state = self.groups.get(message.group_id) or unknown
+        name = f"wake/{message.group_id}/{message.from_group_id}/{message.from_step}"
+        unit = self._journal.unit(name, message.group_id)
         if message.from_step <= state.senders.get(message.from_group_id, -1):
-            return (None if state.resting or state.token is None else state), []
+            return (None if state.resting else state), unit.forget()
         senders = {**state.senders, message.from_group_id: message.from_step}
         arrived = (*state.arrived, *message.observations)
         if not state.resting:
             new_state = replace(state, senders=senders, arrived=arrived)
             await self.groups.put(message.group_id, new_state)
-            return None, []
-        return await self._wake(replace(state, senders=senders, arrived=()), arrived, message)
+            return None, unit.forget()
+        return await self._wake(replace(state, senders=senders, arrived=()), arrived, unit)
 
     async def _wake(
-        self, state: ModulatorState, arrived: tuple[Observation, ...], message: MessagesForwarded
+        self, state: ModulatorState, arrived: tuple[Observation, ...], unit: UnitOfWork
     ) -> Outcome:
-        group_id = message.group_id
-        name = f"wake/{group_id}/{message.from_group_id}/{message.from_step}"
-        unit = self._journal.unit(name, group_id)
+        group_id = state.group.group_id
         aware = await self._noticed(state, arrived, unit)
         delivered = inboxes(state.agents, (), list(zip(arrived, aware, strict=True)))
         if not delivered:
@@ -145,6 +145,9 @@ class Modulation:
         if state is not None and state.parked:
             await self.groups.put(group_id, replace(state, parked=False))
 
-    def release_lock(self, group_id: str) -> asyncio.Lock:
-        """Return the lock under which a group's token is released, so that it goes out once."""
-        return self._release[group_id]
+    def lock(self, group_id: str) -> asyncio.Lock:
+        """Return the lock to hold around what changes a group.
+
+        A parked group is released by an event of its region, beside the lane of its own events.
+        """
+        return self._locks[group_id]

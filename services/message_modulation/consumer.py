@@ -8,8 +8,8 @@ from services.events.topics import (
     POPULATION,
     STEP_COMPLETED,
 )
-from services.message_modulation.application import Modulation, Outcome
-from services.message_modulation.domain import message_cause
+from services.message_modulation.application import Modulation
+from services.message_modulation.domain import ModulatorState, message_cause
 from services.runtime.ports import Delivery, Publisher, Record
 from services.runtime.worker import Route
 
@@ -20,6 +20,11 @@ class ModulationConsumer:
     def __init__(self, modulation: Modulation, publisher: Publisher) -> None:
         self._modulation = modulation
         self._publisher = publisher
+        # By group, the last step whose outputs, and the last one whose token, this process knows
+        # to be in the log. A repeat ends there; published again, it would go round the ring for
+        # ever, and by what it forwards make more repeats in other groups.
+        self._routed: dict[str, int] = {}
+        self._sent: dict[str, int] = {}
 
     def routes(self) -> list[Route]:
         """Return which topic is handled by what."""
@@ -32,18 +37,22 @@ class ModulationConsumer:
     async def on_acted(self, delivery: Delivery) -> None:
         """Route a step."""
         acted = codec.from_delivery(delivery)
-        await self._publish(await self._modulation.route_step(acted))
-        await self._release(acted.group.group_id)
+        group_id = acted.group.group_id
+        async with self._modulation.lock(group_id):
+            state, records = await self._modulation.route_step(acted)
+            if state is None or self._routed.get(group_id) == acted.step:
+                await self._publisher.publish(records)
+            else:
+                await self._publish(state, [*records, *_outputs(state)])
+                self._routed[group_id] = acted.step
+        await self._release(group_id)
 
     async def on_forwarded(self, delivery: Delivery) -> None:
         """Take in a message from another group."""
         message = codec.from_delivery(delivery)
-        # The token alone: what the step published before is repeated by the step's own input, and
-        # groups that answered each other's repeats with repeats would never stop.
-        state, records = await self._modulation.take_in(message)
-        if state is not None and state.token is not None and not state.parked:
-            records.append(_token_record(state.token))
-        await self._publisher.publish(records)
+        async with self._modulation.lock(message.group_id):
+            # The token alone: what the step published is repeated by the step's own input.
+            await self._publish(*await self._modulation.take_in(message))
         await self._release(message.group_id)
 
     async def on_appetite(self, delivery: Delivery) -> None:
@@ -61,26 +70,34 @@ class ModulationConsumer:
 
     async def _release(self, group_id: str) -> None:
         # Publish first: after a crash in between, the token goes out again and is dropped there.
-        async with self._modulation.release_lock(group_id):
+        async with self._modulation.lock(group_id):
             token = await self._modulation.parked_token(group_id)
             if token is not None:
-                await self._publisher.publish([_token_record(token)])
+                await self._send(token, [])
                 await self._modulation.unpark(group_id)
 
-    async def _publish(self, outcome: Outcome) -> None:
-        state, records = outcome
-        if state is not None:
-            step = f"step/{state.applied_step}"
-            if state.completed is not None:
-                key = state.group.group_id
-                records.append(codec.to_record(STEP_COMPLETED, key, state.completed, cause=step))
-            for message in state.forwarded:
-                cause = message_cause(message)
-                record = codec.to_record(MESSAGES_FORWARDED, message.group_id, message, cause=cause)
-                records.append(record)
-            if state.token is not None and not state.parked:
-                records.append(_token_record(state.token))
-        await self._publisher.publish(records)
+    async def _publish(self, state: ModulatorState | None, records: list[Record]) -> None:
+        token = None if state is None or state.parked else state.token
+        if token is None or self._sent.get(token.group_id) == token.step:
+            await self._publisher.publish(records)
+        else:
+            await self._send(token, records)
+
+    async def _send(self, token: ObservationsDelivered, records: list[Record]) -> None:
+        await self._publisher.publish([*records, _token_record(token)])
+        self._sent[token.group_id] = token.step
+
+
+def _outputs(state: ModulatorState) -> list[Record]:
+    """Return what a step publishes beside its token."""
+    records = [
+        codec.to_record(MESSAGES_FORWARDED, m.group_id, m, cause=message_cause(m))
+        for m in state.forwarded
+    ]
+    if state.completed is not None:
+        key, cause = state.group.group_id, f"step/{state.applied_step}"
+        records.append(codec.to_record(STEP_COMPLETED, key, state.completed, cause=cause))
+    return records
 
 
 def _token_record(token: ObservationsDelivered) -> Record:

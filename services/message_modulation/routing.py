@@ -87,6 +87,8 @@ class Router:
         if self._communication == "random":
             rng = Random(derived_seed("random arrival", observation.message_id, unit.name))
             return random_receivers(rng, [a.agent_id for a in state.agents], RANDOM_SHARE)
+        if self._communication == "none":
+            return ()
         return (await self._intra(state.agents, observation, unit))[0]
 
     async def _plausible(self, state: ModulatorState, action: Action, unit: UnitOfWork) -> bool:

@@ -92,7 +92,7 @@ class Filtering:
             raise Rejected(f"dataset {candidate.dataset!r} is not known: was it declared?")
         key = f"{candidate.dataset}/{candidate.stratum}"
         stratum = self.strata[key]
-        unit = self._journal.unit(f"verdict/{candidate.candidate_id}", key)
+        unit = self._unit(candidate)
         instruction = clean_instruction(candidate.instruction)
         sample = SampleJudged(
             sample_id=candidate.candidate_id,
@@ -109,11 +109,14 @@ class Filtering:
             created_at=self._clock(),
         )
         stages = dataset.filter.stages
-        reason = self._static(dataset, instruction) if "static" in stages else ""
+        # Nothing to answer is no candidate, whatever the stages.
+        reason = self._static(dataset, instruction) if "static" in stages or not instruction else ""
         if not reason:
-            sample = replace(
-                sample, embedding=tuple((await self._embedder.embed([instruction]))[0])
-            )
+            try:
+                vectors = await self._embedder.embed([instruction])
+                sample = replace(sample, embedding=tuple(vectors[0]))
+            except Rejected:
+                reason = "no_embedding"
         sample, reason = self._nearness(dataset, sample, reason)
         if not reason:
             sample = await self._respond(dataset, sample, unit)
@@ -127,6 +130,14 @@ class Filtering:
         stratum.apply(decided)
         remember_accepted(self._duplicates[dataset.dataset], decided)
         return decided, unit.forget()
+
+    def leftovers(self, candidate: InstructionGenerated) -> list[Record]:
+        """Return the journal's tombstones of a judged candidate: a crash may have kept them."""
+        return self._unit(candidate).forget()
+
+    def _unit(self, candidate: InstructionGenerated) -> UnitOfWork:
+        key = f"{candidate.dataset}/{candidate.stratum}"
+        return self._journal.unit(f"verdict/{candidate.candidate_id}", key)
 
     def _static(self, dataset: DatasetDeclared, instruction: str) -> str:
         spec = dataset.filter

@@ -23,9 +23,10 @@ class FilteringConsumer:
 
     def routes(self) -> list[Route]:
         """Return which topic is handled by what."""
+        # Orders are polled first: a candidate whose dataset is not known would be refused.
         return [
-            Route(INSTRUCTIONS_GENERATED.name, self.on_instruction, JUDGED_AT_ONCE),
             Route(DATASETS.name, self.on_dataset),
+            Route(INSTRUCTIONS_GENERATED.name, self.on_instruction, JUDGED_AT_ONCE),
         ]
 
     def restore(self, datasets: Iterable[Delivery], verdicts: Iterable[Delivery]) -> None:
@@ -44,6 +45,7 @@ class FilteringConsumer:
             await asyncio.wait([self._in_work[candidate_id]])
         key = f"{candidate.dataset}/{candidate.stratum}"
         if candidate_id in self._filtering.strata[key].judged:
+            await self._publisher.publish(self._filtering.leftovers(candidate))
             return
         done = self._in_work[candidate_id] = asyncio.get_running_loop().create_future()
         try:

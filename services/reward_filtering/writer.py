@@ -66,7 +66,8 @@ class DatasetWriter:
     def __init__(self, source: EventSource, table_uri: Callable[[str], str]) -> None:
         self._source = source
         self._table_uri = table_uri
-        self._tables: dict[str, Table] = {}
+        self._tables: dict[str, tuple[Table, set[str]]] = {}
+        """By dataset, with the ids of its rows."""
         self.written = 0
         """Rows committed by this process."""
         self.busy = False
@@ -105,13 +106,19 @@ class DatasetWriter:
         self.busy = False
 
     def _append(self, dataset: str, entries: list[tuple[str, int, dict[str, Any]]]) -> int:
-        table = self._tables.setdefault(dataset, Table(self._table_uri(dataset), SAMPLE_SCHEMA))
+        if dataset not in self._tables:
+            opened = Table(self._table_uri(dataset), SAMPLE_SCHEMA)
+            self._tables[dataset] = opened, opened.ids()
+        table, ids = self._tables[dataset]
         read = table.offsets(sorted({name for name, _, _ in entries}))
         fresh = [(name, offset, item) for name, offset, item in entries if offset >= read[name]]
-        ids = set[str]()
-        unique = [item for _, _, item in fresh if not (item["id"] in ids or ids.add(item["id"]))]  # type: ignore[func-returns-value]
+        unique: dict[str, dict[str, Any]] = {}
+        for _, _, item in fresh:
+            if item["id"] not in ids:
+                unique.setdefault(item["id"], item)
         offsets = {name: offset + 1 for name, offset, _ in fresh}
         if unique:
-            table.append(unique, offsets)
+            table.append(list(unique.values()), offsets)
+            ids.update(unique)
             table.compact()
         return len(unique)

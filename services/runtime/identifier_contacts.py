@@ -47,7 +47,9 @@ _DECORATOR = re.compile(
     r"(?:@|async def |def |class |public |private |protected )"
 )
 
-_IPV4 = re.compile(r"(?<![\w.])(?<!version )(?<!release )(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\w|\.\d)")
+_IPV4 = re.compile(
+    r"(?<![\w.])(?<![Vv]ersion )(?<![Rr]elease )(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\w|\.\d)"
+)
 _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:])", re.IGNORECASE)
 
 _WORD = r"(?:[^\W\d_a-zß-öø-ÿ][\w'\u2019.-]{0,30}|\d{1,3}(?:st|nd|rd|th))"

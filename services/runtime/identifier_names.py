@@ -11,12 +11,12 @@ _MARKS = "".join(
     for code in range(0x300, min(0x1F000, sys.maxunicode))
     if unicodedata.category(chr(code)) in {"Mn", "Mc"}
 )
-# Combining marks belong to words (vowel signs of Indic scripts, decomposed accents), but not to \w.
-WORD = re.compile(rf"(?:[^\W_]|[{_MARKS}])+")
-_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
-)
+_UNSPACED_SCRIPTS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 """Scripts that write words, or words and their particles, without a space between."""
+UNSPACED = re.compile(f"[{_UNSPACED_SCRIPTS}]")
+# Combining marks belong to words (vowel signs of Indic scripts, decomposed accents), but not to \w.
+# Where an unspaced script begins or ends, so does a word: a Latin name may stand amid Japanese.
+WORD = re.compile(rf"(?:[^\W_{_UNSPACED_SCRIPTS}]|[{_MARKS}])+|[{_UNSPACED_SCRIPTS}{_MARKS}]+")
 
 _PARTICLE_WORDS = (
     "af al and av bin bint da das de del della den der di do dos du e el ibn la las le los of"
@@ -93,7 +93,7 @@ class Words:
 def name_stands(name: str, words: Words, capital: bool) -> bool:
     """Return whether any part of `name` is among `words`; `capital`: only with a capital."""
     folded = fold(name)
-    if _UNSPACED.search(name):
+    if UNSPACED.search(name):
         return any(len(part) > 1 and part in words.folded for part in [folded, *folded.split()])
     parts = {fold(part) for part in WORD.findall(unicodedata.normalize("NFKC", name))}
     return any(
@@ -111,7 +111,7 @@ def given_names(text: str, names: Sequence[str]) -> Iterator[tuple[int, int]]:
     """
     spaced = []
     for name in names:
-        unspaced = [part for part in name.split() if _UNSPACED.search(part) and len(part) > 1]
+        unspaced = [part for part in name.split() if UNSPACED.search(part) and len(part) > 1]
         if unspaced:
             whole = {name.strip(), "".join(name.split())}
             longest_first = sorted({*whole, *unspaced}, key=len, reverse=True)
@@ -119,7 +119,7 @@ def given_names(text: str, names: Sequence[str]) -> Iterator[tuple[int, int]]:
             hits = [match.span() for match in literal.finditer(text)]
             yield from hits
             text = literal.sub(lambda match: "\0" * len(match[0]), text)
-        spaced.append(_UNSPACED.sub(" ", name))
+        spaced.append(UNSPACED.sub(" ", name))
     yield from _runs(text, [fold(word) for name in spaced for word in WORD.findall(name)], False)
 
 

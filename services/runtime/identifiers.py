@@ -17,7 +17,14 @@ from services.runtime.identifier_contacts import (
     ip_addresses,
     urls,
 )
-from services.runtime.identifier_names import Words, fold, given_names, name_stands, titled_names
+from services.runtime.identifier_names import (
+    UNSPACED,
+    Words,
+    fold,
+    given_names,
+    name_stands,
+    titled_names,
+)
 from services.runtime.identifier_numbers import DATES, NUMBERS, TOKENS, birth_dates, ids
 from services.runtime.identifier_phones import phone_numbers
 
@@ -54,7 +61,7 @@ _FILLER = "\0"
 """Hides what was found: neither letter nor space, so that no rule reads across it."""
 
 _ROUNDS = 4
-"""What is found can bare its neighbour ("192.0.2.7" beside a Chinese name): look again."""
+"""What is found can bare its neighbour (an IBAN right behind a phone number): look again."""
 
 _LAST_DIGITS = 8
 """A phone number is known by its last digits: country code and trunk prefix come and go."""
@@ -88,7 +95,8 @@ def scrub(
 ) -> tuple[str, list[Identifier]]:
     """Return `text` with its identifiers replaced, and what they were.
 
-    Scrubbing a second time with the same arguments changes nothing.
+    Scrubbing a second time with the same arguments changes nothing, unless long chains of
+    identifiers stand in the text with nothing between them.
 
     Args:
         text: any text.
@@ -137,7 +145,9 @@ def surviving(identifiers: Iterable[Identifier], text: str) -> list[Identifier]:
                 return re.sub(r"^(?:\w{2,5}://)?(?:www\.)?|/$", "", known) in squeezed
             case "handle" if re.search(r"[\d_]", known):
                 known = known.lstrip("@")  # no ordinary word: known without its sign too
-        return bool(re.search(rf"(?<!\w){re.escape(known)}(?!\w)", folded))
+        # Not \w: some scripts write no space before and after it. And "@ana" may touch a word.
+        before = "(?<![0-9a-z_])" if known[:1].isalnum() else ""
+        return bool(re.search(rf"{before}{re.escape(known)}(?![0-9a-z_])", folded))
 
     return [identifier for identifier in identifiers if stands(identifier)]
 
@@ -152,13 +162,18 @@ def _find(text: str, names: Sequence[str], kept: Sequence[str]) -> list[Identifi
         ("name", partial(given_names, names=names)),
         ("titled name", titled_names),
     )
+    # Where a script leaves no space around "192.0.2.7", the first look is without its letters.
+    looks: list[Callable[[str], str]] = [str]
+    if UNSPACED.search(text):
+        looks.insert(0, partial(UNSPACED.sub, _FILLER))
     found: list[Identifier] = []
     for _ in range(_ROUNDS):
         before = len(found)
         for kind, rule in rules:
-            spans = sorted(rule(left))
-            found += [Identifier(kind, text[slice(*span)], *span) for span in spans]
-            left = _hidden(left, spans)
+            for look in looks:
+                spans = sorted(rule(look(left)))
+                found += [Identifier(kind, text[slice(*span)], *span) for span in spans]
+                left = _hidden(left, spans)
         for kind, pattern in _REPEATS.items():
             known = {_compact(fold(each.text)) for each in found if each.kind == kind}
             spans = list(_repeated(left, pattern, known)) if known else []

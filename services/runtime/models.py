@@ -12,7 +12,8 @@ import orjson
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.gate import Gate
 from services.runtime.metrics import ModelMetrics
-from services.runtime.ports import ChatAnswer, ChatRequest, Completion, Role
+from services.runtime.ports import ChatAnswer, ChatRequest, Role
+from services.runtime.wire import chat_body, parse_chat, parse_embeddings
 
 T = TypeVar("T")
 
@@ -54,7 +55,7 @@ class CallSettings:
 
     timeout_seconds: float = 120.0
     patience_seconds: float = 120.0
-    """How long a call is retried before it counts as failed."""
+    """How long a call is retried, from its first failure, before it counts as failed."""
     first_backoff_seconds: float = 0.2
     max_backoff_seconds: float = 10.0
 
@@ -101,8 +102,8 @@ class HttpModels:
             Rejected: the server refuses this request for good (4xx).
             Retryable: no answer within the patience.
         """
-        body = _body(self._endpoints[role].model, request)
-        answer = await self._call(role, stage, "/v1/chat/completions", body, _parse_chat)
+        body = chat_body(self._endpoints[role].model, request)
+        answer = await self._call(role, stage, "/v1/chat/completions", body, parse_chat)
         self._metrics.calls[stage] += 1
         self._metrics.prompt_tokens[stage] += answer.prompt_tokens
         self._metrics.completion_tokens[stage] += answer.completion_tokens
@@ -118,7 +119,7 @@ class HttpModels:
         if not texts:
             return []
         body = {"model": self._endpoints["embedding"].model, "input": list(texts)}
-        return await self._call("embedding", "embed", "/v1/embeddings", body, _parse_embeddings)
+        return await self._call("embedding", "embed", "/v1/embeddings", body, parse_embeddings)
 
     async def _call(
         self,
@@ -131,20 +132,28 @@ class HttpModels:
         endpoint = self._endpoints[role]
         body = orjson.dumps(fields)
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._settings.patience_seconds
+        deadline = None
         pause = self._settings.first_backoff_seconds
         while True:
             try:
                 async with self._gates[endpoint.url].at(STAGE_PRIORITY.get(stage, 0)):
                     content = await self._post(endpoint, path, body)
                 return _parsed(content, parse)
+            except Rejected as error:
+                raise Rejected(
+                    f"model {endpoint.model!r} at {endpoint.url} refuses this request "
+                    f"(stage {stage}): {error}"
+                ) from error
             except Retryable as error:
-                self._metrics.retries[type(error.__cause__ or error).__name__] += 1
+                self._metrics.retries[_cause(error)] += 1
+                # Not from the call on: waiting for a slot is no failure, and one time-out is not
+                # to use up all patience.
+                deadline = deadline or loop.time() + self._settings.patience_seconds
                 wait = pause * random.uniform(0.5, 1.5)
                 if loop.time() + wait > deadline:
                     raise Retryable(
                         f"model {endpoint.model!r} at {endpoint.url} gave no answer for "
-                        f"{self._settings.patience_seconds:.0f} s (stage {stage}); last: {error}"
+                        f"{self._settings.patience_seconds:g} s (stage {stage}); last: {error}"
                     ) from error
                 await asyncio.sleep(wait)
                 pause = min(pause * 2, self._settings.max_backoff_seconds)
@@ -175,60 +184,17 @@ def _parsed(content: bytes, parse: Callable[[Mapping[str, Any]], T]) -> T:
         raise Retryable(f"no such answer as asked for: {content[:200]!r}") from error
 
 
+def _cause(error: Retryable) -> str:
+    """Return a short name to count by: `HTTP 503`, `TimeoutError`."""
+    cause = error.__cause__
+    return str(error).partition(":")[0] if cause is None else type(cause).__name__
+
+
 def _raise_status(status: int, content: bytes) -> None:
     detail = content[:500].decode(errors="replace")
     if status >= 500 or status in (408, 429):
         raise Retryable(f"HTTP {status}: {detail}")
     raise Rejected(f"HTTP {status}: {detail}")
-
-
-def _body(model: str, request: ChatRequest) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "model": model,
-        "messages": [{"role": m.role, "content": m.content} for m in request.messages],
-        "max_tokens": request.max_tokens,
-        "temperature": request.temperature,
-    }
-    if request.n > 1:
-        body["n"] = request.n
-    if request.stop:
-        body["stop"] = list(request.stop)
-    if request.seed is not None:
-        body["seed"] = request.seed
-    if request.top_logprobs:
-        body["logprobs"] = True
-        body["top_logprobs"] = request.top_logprobs
-    if request.json_schema is not None:
-        body["response_format"] = {
-            "type": "json_schema",
-            "json_schema": {"name": "answer", "schema": request.json_schema, "strict": True},
-        }
-    return body
-
-
-def _parse_embeddings(fields: Mapping[str, Any]) -> list[list[float]]:
-    data = sorted(fields["data"], key=lambda item: item["index"])
-    return [item["embedding"] for item in data]
-
-
-def _parse_chat(fields: Mapping[str, Any]) -> ChatAnswer:
-    usage = fields["usage"]
-    return ChatAnswer(
-        completions=tuple(_completion(choice) for choice in fields["choices"]),
-        model=fields["model"],
-        prompt_tokens=usage["prompt_tokens"],
-        completion_tokens=usage["completion_tokens"],
-    )
-
-
-def _completion(choice: Mapping[str, Any]) -> Completion:
-    logprobs = (choice.get("logprobs") or {}).get("content") or []
-    first = logprobs[0]["top_logprobs"] if logprobs else []
-    return Completion(
-        text=choice["message"]["content"] or "",
-        finish_reason=choice["finish_reason"] or "stop",
-        first_token_logprobs={item["token"]: item["logprob"] for item in first},
-    )
 
 
 async def served_models(url: str, api_key: str = "", timeout_seconds: float = 10.0) -> list[str]:
@@ -245,6 +211,8 @@ async def served_models(url: str, api_key: str = "", timeout_seconds: float = 10
             session.get(f"{url}/v1/models", headers=headers) as response,
         ):
             content = await response.read()
+            if response.status in (401, 403):
+                advice = "is the API key missing or wrong?"
             if response.status != 200:
                 raise Rejected(f"{url}/v1/models answered HTTP {response.status}; {advice}")
             return [model["id"] for model in orjson.loads(content)["data"]]

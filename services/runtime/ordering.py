@@ -28,6 +28,8 @@ class OffsetTracker:
 
         A committed offset is the next one to read, as in Kafka.
         """
+        if place not in self._begun:
+            return None  # dropped while the message was in work
         begun, finished = self._begun[place], self._done[place]
         heappush(finished, offset)
         last = None
@@ -71,15 +73,14 @@ class KeyLanes:
         self._running[delivery.key] += 1
         task = asyncio.create_task(self._run(delivery), name=f"{delivery.topic}/{delivery.key}")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        # Not in `_run`: a task that is cancelled before its first step runs none of it.
+        task.add_done_callback(lambda ended: self._leave(ended, delivery.key))
 
     async def _run(self, delivery: Delivery) -> None:
-        try:
-            await self._handle(delivery)
-        finally:
-            self._leave(delivery.key)
+        await self._handle(delivery)
 
-    def _leave(self, key: str) -> None:
+    def _leave(self, task: asyncio.Task[None], key: str) -> None:
+        self._tasks.discard(task)
         self._running[key] -= 1
         waiting = self._waiting.get(key)
         if waiting:

@@ -18,9 +18,9 @@ _SECTION = re.compile(r"^## (system|user|assistant)\s*$", re.MULTILINE)
 _HEAD = re.compile(r"\A\s*<!--.*?-->", re.DOTALL)
 
 
-def as_data(value: object) -> object:
-    """Return text that no tag can be opened or closed with; other values as they are."""
-    return value.translate(_BRACKETS) if isinstance(value, str) else value
+def as_data(value: object) -> str:
+    """Return a value as text that no tag can be opened or closed with."""
+    return str(value).translate(_BRACKETS)
 
 
 def clip(text: str, limit: int) -> str:
@@ -44,13 +44,13 @@ class Prompt:
             undefined=StrictUndefined, finalize=as_data, trim_blocks=True, lstrip_blocks=True
         )
         environment.filters["clip"] = clip
-        parts = _SECTION.split(text[head.end() :])
-        roles = cast(list[Literal["system", "user", "assistant"]], parts[1::2])
-        if not roles:
-            raise ValueError(f"{path}: no '## user' section")
+        before, *parts = _SECTION.split(text[head.end() :])
+        roles = cast(list[Literal["system", "user", "assistant"]], parts[0::2])
+        if before.strip() or "user" not in roles:
+            raise ValueError(f"{path}: expected '## system' and '## user' sections, nothing before")
         self._sections = [
             (role, environment.from_string(body.strip()))
-            for role, body in zip(roles, parts[2::2], strict=True)
+            for role, body in zip(roles, parts[1::2], strict=True)
         ]
 
     def render(self, **data: Any) -> tuple[Message, ...]:

@@ -101,9 +101,14 @@ class Worker:
 
     async def commit(self) -> None:
         """Commit what is done so far."""
-        offsets, self._committable = self._committable, {}
-        if offsets:
-            await self._source.commit(offsets)
+        offsets = dict(self._committable)
+        if not offsets:
+            return
+        await self._source.commit(offsets)
+        # Only now: a commit that is cut off is made again.
+        for place, offset in offsets.items():
+            if self._committable.get(place) == offset:
+                del self._committable[place]
 
     async def _poll(self) -> None:
         while True:
@@ -130,17 +135,16 @@ class Worker:
             raise self._failure
 
     async def _work(self, delivery: Delivery) -> None:
+        if self._failure is not None:
+            return  # What follows a failed message must not overtake it.
         try:
-            await self._routes[delivery.topic].handle(delivery)
-        except Rejected as error:
-            _log.error("dead letter", service=self.service, topic=delivery.topic, reason=str(error))
-            await self._dead_letters.bury(self.service, delivery, str(error))
-        except BaseException as error:
-            if not isinstance(error, asyncio.CancelledError):
-                self._failure = error
-                self._advanced.set()
-                return
+            await self._handle(delivery)
+        except asyncio.CancelledError:
             raise
+        except BaseException as error:
+            self._failure = error
+            self._advanced.set()
+            return
         self._pending -= 1
         place = (delivery.topic, delivery.partition)
         offset = self._tracker.done(place, delivery.offset)
@@ -148,3 +152,16 @@ class Worker:
             self._committable[place] = offset
             self._advanced.set()
         self._room.set()
+
+    async def _handle(self, delivery: Delivery) -> None:
+        try:
+            await self._routes[delivery.topic].handle(delivery)
+        except Rejected as error:
+            _log.error("dead letter", service=self.service, topic=delivery.topic, reason=str(error))
+            await self._dead_letters.bury(self.service, delivery, str(error))
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Nobody cancelled the handler, only something that it awaited.
+            raise RuntimeError(f"{self.service}: {delivery.topic} broke off inside") from error

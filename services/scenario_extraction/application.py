@@ -36,7 +36,8 @@ class Extraction:
         group_id = step.group.group_id
         state = self.windows.get(group_id) or WindowState()
         if step.step <= state.applied_step:
-            return (state.outcome if step.step == state.applied_step else None), []
+            known = state.outcome if step.step == state.applied_step else None
+            return known, self._unit(group_id, known.window).forget() if known else []
         steps = (*state.steps, step)
         if not closes(steps):
             await self.windows.put(group_id, WindowState(step.step, state.window, steps))
@@ -45,12 +46,15 @@ class Extraction:
         if not actions:
             await self.windows.put(group_id, WindowState(step.step, state.window))
             return None, []
-        unit = self._journal.unit(f"window/{group_id}/{state.window}", group_id)
+        unit = self._unit(group_id, state.window)
         scenario = await self._scenario(state.window, steps, actions, unit)
         closed = WindowState(step.step, state.window + 1, (), scenario)
         await self.windows.put(group_id, closed)
         self._metrics.scenarios += 1
         return scenario, unit.forget()
+
+    def _unit(self, group_id: str, window: int) -> UnitOfWork:
+        return self._journal.unit(f"window/{group_id}/{window}", group_id)
 
     async def _scenario(
         self,

@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from services.agent_state.builtin import builtin_profiles_path
+from services.agent_state.builtin.loading import load_tables
 from services.agent_state.builtin.material import Ledger, choose_material
 from services.agent_state.builtin.person import draw_person
 from services.agent_state.builtin.population import draw_seats
 from services.agent_state.builtin.prose import write_description, write_headline
-from services.agent_state.builtin.tables import Tables, load_tables
+from services.agent_state.builtin.tables import Tables
 
 SEED = 2410
 COUNT = 1000
@@ -61,7 +62,7 @@ def write_profiles(
         int, typer.Option(help="Another seed gives other people; the same seed the same bytes.")
     ] = SEED,
     count: Annotated[
-        int, typer.Option(min=1, max=5000, help="How many people; ids run from b0001.")
+        int, typer.Option(min=1, max=2000, help="How many people; ids run from b0001.")
     ] = COUNT,
     out: Annotated[
         Path | None, typer.Option(help="File to write; by default the one that ships.")

@@ -1,15 +1,26 @@
 """With whom people live: drawn from age, country and status, and put into words."""
 
+import re
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from services.agent_state.builtin.population import Seat
+from services.agent_state.builtin.population import Seat, is_professional
 from services.agent_state.builtin.wording import spell
 
 SAME_SEX = 0.04
 """Share of couples, where the law lets them marry."""
 SPOUSES = {"female": "husband", "male": "wife"}
+UNMARRIED = frozenset("parents flatmates hostel alone single_parent mother father wards".split())
+"""Kinds of household in which people have no husband, wife or partner."""
+WITH_CHILDREN = frozenset("kids son baby multigen single_parent".split())
+"""Kinds of household with children of one's own."""
+WITH_PARENTS = frozenset("parents multigen mother father".split())
+"""Kinds of household that may be the one that people grew up in."""
+REARING = 50
+"""Age from which the children at home may be grown, and nobody brings them up."""
+SINGLE_PARENTS = {"female": 0.15, "male": 0.03}
+"""Relative weight of bringing up children alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +37,12 @@ def draw_household(
     seat: Seat, gender: str, age: int, rural: bool, table: dict[str, Any], rng: Random
 ) -> Household:
     """Return a household that fits a person; its texts may still hold pronoun slots."""
-    kind = _kind(seat, age, rng)
-    level = seat.country.level
-    home = rng.choice(table["dwelling"][f"{level}_{'r' if rural else 'u'}"])
+    kind = _kind(seat, gender, age, rng)
     spouse = _spouse(seat, gender, age, rng)
-    children = _children(seat, age, rng)
+    children = _children(seat, kind, age, rng)
+    home = _home(seat, kind, rural, table, rng)
+    listed = children.replace(" and ", ", ")
+    family = f"{{their}} {spouse}{' and' if listed == children else ','} {children}"
     predicates: dict[str, list[str]] = {
         "clergy": ["lives alone in the presbytery", "shares the presbytery with two old cats"],
         "hostel": [
@@ -42,16 +54,18 @@ def draw_household(
             f"lives with {{their}} parents in {home}",
             f"still lives in {{their}} parents' place, {home}, with two younger siblings",
             f"shares {home} with {{their}} parents and a grandmother",
-            f"lives with {{their}} mother in {home}",
+            f"lives with {{their}} parents and a {{kin}} in {home}",
         ],
         "flatmates": [
             f"shares {home} with {rng.choice(['two', 'three'])} flatmates",
             f"lives with a {{kin}} and a friend in {home}",
-            f"rents a room in {home} with other tenants",
+            f"is one of {rng.choice(['three', 'four', 'five'])} tenants in {home}",
         ],
         "alone": [
             f"lives alone in {home}",
-            f"has {home} to {{self}}",
+            f"has {home} to {{self}}, which not everybody understands"
+            if seat.country.level in "LM"
+            else f"has {home} to {{self}}",
             f"has lived alone in {home} since a divorce"
             if age > 33
             else f"lives alone, for the first time, in {home}",
@@ -69,22 +83,23 @@ def draw_household(
             f"shares {home} with {{their}} {spouse}",
         ],
         "kids": [
-            f"lives with {{their}} {spouse} and {children} in {home}",
+            f"lives with {family} in {home}",
+            f"shares {home} with {family}",
             f"is bringing up {children} with {{their}} {spouse} in {home}",
-            f"shares {home} with {{their}} {spouse} and {children}",
         ],
+        "son": [f"lives with {family} in {home}", f"shares {home} with {family}"],
         "baby": [
             f"lives with {{their}} {spouse} and a newborn in {home}",
             f"shares {home} with {{their}} {spouse}, a baby and a toddler",
         ],
         "single_parent": [
-            f"is bringing up {children} alone in {home}",
             f"lives with {children} in {home}",
+            f"is bringing up {children} alone in {home}",
         ],
         "multigen": [
-            f"lives with {{their}} {spouse}, {children} and {{their}} parents in {home}",
-            f"shares {home} with {{their}} {spouse}, {children} and a mother-in-law",
-            f"is one of {rng.randint(6, 9)} people in {home}, three generations in all",
+            f"lives with {{their}} {spouse}, {listed} and {{their}} parents in {home}",
+            f"shares {home} with {{their}} {spouse}, {listed} and a mother-in-law",
+            f"is one of {spell(rng.randint(6, 9))} people in {home}, three generations in all",
         ],
         "mother": [
             f"shares {home} with {{their}} mother",
@@ -96,11 +111,21 @@ def draw_household(
         ],
         "wards": [f"lives with the three of them in {home}", f"houses all of them in {home}"],
     }
-    predicate = rng.choice(predicates[kind])
-    return Household(kind, predicate, _detail(kind, spouse, children, level, table, rng))
+    fitting = [text for text in predicates[kind] if age < REARING or "is bringing up" not in text]
+    predicate = rng.choice(fitting)
+    detail = _detail(kind, spouse, children, age, seat.country.level, table, rng)
+    return Household(kind, predicate, detail)
 
 
-def _kind(seat: Seat, age: int, rng: Random) -> str:
+def _home(seat: Seat, kind: str, rural: bool, table: dict[str, Any], rng: Random) -> str:
+    place = f"{seat.country.level}_{'r' if rural else 'u'}"
+    well = f"{place}_well" if is_professional(seat.occupation) else place
+    homes = [str(home) for home in table["dwelling"].get(well, table["dwelling"][place])]
+    unfit = {"alone": "compound|homestead|shared", "multigen": "room"}.get(kind, "$^")
+    return rng.choice([home for home in homes if not re.search(unfit, home)] or homes)
+
+
+def _kind(seat: Seat, gender: str, age: int, rng: Random) -> str:
     country = seat.country
     if seat.situation and seat.situation.home != "any":
         return seat.situation.home
@@ -124,10 +149,12 @@ def _kind(seat: Seat, age: int, rng: Random) -> str:
         return rng.choices(["couple", "alone", "kids"], [0.6, 0.2, 0.2])[0]
     if extended and age >= 26:
         return "multigen"
-    alone = 0.25 if country.level == "H" else 0.12
+    alone = 0.25 if country.level == "H" else 0.08
+    away = seat.occupation is not None and seat.occupation.away
+    single = 0.0 if away else SINGLE_PARENTS[gender]
     return rng.choices(
         ["kids", "couple", "single_parent", "alone", "baby"],
-        [0.5, 0.2, 0.12, alone, 0.08 if age < 40 else 0.0],
+        [0.5, 0.2, single, alone, 0.08 if age < 40 else 0.0],
     )[0]
 
 
@@ -144,9 +171,13 @@ def _spouse(seat: Seat, gender: str, age: int, rng: Random) -> str:
     return SPOUSES[gender]
 
 
-def _children(seat: Seat, age: int, rng: Random) -> str:
+def _children(seat: Seat, kind: str, age: int, rng: Random) -> str:
     most = max(1, round(seat.country.children))
-    count = max(1, min(most + rng.choice([-1, 0, 0, 1]), 6, (age - 17) // 3))
+    # Homemakers have an eldest and a youngest.
+    least = 2 if kind == "kids" and seat.status == "homemaker" else 1
+    count = max(least, min(most + rng.choice([-1, 0, 0, 1]), 6, (age - 17) // 3))
+    if kind == "son":
+        return "a son" if count == 1 else rng.choice(["a son and a daughter", "two sons"])
     if count == 1:
         return rng.choice(["a daughter", "a son", "one child"])
     if count == 2:
@@ -155,9 +186,16 @@ def _children(seat: Seat, age: int, rng: Random) -> str:
 
 
 def _detail(
-    kind: str, spouse: str, children: str, level: str, table: dict[str, Any], rng: Random
+    kind: str,
+    spouse: str,
+    children: str,
+    age: int,
+    level: str,
+    table: dict[str, Any],
+    rng: Random,
 ) -> str:
-    several = not children.startswith(("a daughter", "a son", "one"))
+    # Some of what is told of children takes more than one, and school age.
+    several = children not in ("a daughter", "a son", "one child") and age >= 30
     facts = {
         "parents": ["parents"],
         "flatmates": ["flatmates"],
@@ -167,6 +205,7 @@ def _detail(
         "clergy": ["alone"],
         "couple": ["partner"],
         "kids": ["partner", "children"] if several else ["partner"],
+        "son": ["partner"],
         "multigen": ["partner", "children"] if several else ["partner"],
         "single_parent": ["children"] if several else [],
         "baby": ["baby", "partner"],

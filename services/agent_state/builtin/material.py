@@ -1,11 +1,14 @@
 """What is told of one person, chosen so that nothing is told too often."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+from services.agent_state.builtin.household import UNMARRIED, WITH_CHILDREN
 from services.agent_state.builtin.person import Person
+from services.agent_state.builtin.population import OWN_ACCOUNT, is_professional
 from services.agent_state.builtin.tables import Tables
 from services.agent_state.builtin.wording import fill, sentence_case
 
@@ -61,23 +64,30 @@ def choose_material(person: Person, tables: Tables, ledger: Ledger, rng: Random)
 
     does = ledger.least_used(wording.does, rng)
     others = [text for text in wording.does if text != does]
-    interests = {
-        interest.pastime: interest for interest in tables.interests if suits(interest.tag, person)
-    }
-    pastime = ledger.least_used(list(interests), rng)
+    holds = conditions(person)
     circumstances = {
-        circumstance.clause: circumstance.did
-        for circumstance in tables.circumstances
-        if suits(circumstance.tag, person)
-        and circumstance.ages[0] <= person.age <= circumstance.ages[1]
+        each.clause: each
+        for each in tables.circumstances
+        if suits(each.tag, holds) and each.ages[0] <= person.age <= each.ages[1]
     }
     local = dict(country.local)
-    facts = [
-        (clause, source[clause])
-        for source in rng.sample([circumstances, local], 2)
-        for clause in [ledger.least_used(list(source), rng)]
+    trouble = circumstances[ledger.least_used(list(circumstances), rng)]
+    custom = ledger.least_used(list(local), rng)
+    facts = [(trouble.clause, trouble.did), (custom, local[custom])]
+    rng.shuffle(facts)
+    holds["fit"] = holds["fit"] and not trouble.frail
+    interests = {
+        interest.pastime: interest
+        for interest in tables.interests
+        if suits(interest.tag, holds) and interest.ages[0] <= person.age <= interest.ages[1]
+    }
+    pastime = ledger.least_used(list(interests), rng)
+    aims = [
+        text
+        for ages, tag, text in tables.aims
+        if ages[0] <= person.age <= ages[1] and suits(tag, holds)
     ]
-    aims = [text for ages, text in tables.aims if ages[0] <= person.age <= ages[1]]
+    errands = [text for tag, text in tables.errands if suits(tag, holds)]
     own = person.seat.situation is not None or rng.random() < OWN_AIM
     deeds = [
         wording.did,
@@ -85,7 +95,7 @@ def choose_material(person: Person, tables: Tables, ledger: Ledger, rng: Random)
         [did for _, did in facts[:1]],
         [did for _, did in facts[1:]],
         interests[pastime].did,
-        tables.errands,
+        errands,
         wording.did,
     ]
     return Material(
@@ -97,23 +107,55 @@ def choose_material(person: Person, tables: Tables, ledger: Ledger, rng: Random)
         facts=tuple(filled(clause) for clause, _ in facts),
         home=filled(person.household.predicate),
         detail=filled(person.household.detail),
-        actions=_actions(person, deeds, tables.errands, ledger, rng),
+        actions=_actions(person, deeds, errands, ledger, rng),
     )
 
 
-def suits(tag: str, person: Person) -> bool:
-    """Whether a tag of the tables (see interests.toml) holds for the person."""
-    country = person.seat.country
-    conditions: Mapping[str, bool] = {
-        "*": True,
+def conditions(person: Person) -> dict[str, bool]:
+    """Return whether each condition that a tag may name holds for the person."""
+    seat, kind, home = person.seat, person.household.kind, person.household.predicate
+    country = seat.country
+    house = re.search(r"house|homestead", home) is not None
+    rented = re.search(r"rent|room|flat|block", home) is not None and "bought" not in home
+    own_home = kind not in ("parents", "flatmates", "hostel", "clergy")
+    return {level: level == country.level for level in "LMUH"} | {
         "cold": country.climate == "cold",
         "cool": country.climate in ("cold", "cool"),
         "warm": country.climate == "warm",
+        "southern": country.climate not in ("cold", "cool"),
         "coast": person.city.coast and not person.rural,
+        "rural": person.rural,
+        "urban": not person.rural,
+        "inland": not person.city.coast,
         "cricket": country.cricket,
         "alcohol": country.alcohol,
+        "foreign": not country.english,
+        "work": seat.status == "employed",
+        "salaried": seat.status == "employed" and person.isco not in OWN_ACCOUNT,
+        "jobseeking": seat.status in ("student", "unemployed"),
+        "nodegree": seat.status not in ("student", "retired")
+        and not is_professional(seat.occupation),
+        "fit": person.age < 66 and not (seat.situation and seat.situation.frail),
+        "single": kind in ("parents", "flatmates", "hostel", "alone"),
+        "unmarried": kind in UNMARRIED,
+        "couple": kind == "couple",
+        "childless": kind in {*UNMARRIED, "couple"} - WITH_CHILDREN,
+        "children": kind in WITH_CHILDREN,
+        "family": kind not in UNMARRIED and kind != "clergy",
+        "flatmates": kind in ("flatmates", "hostel"),
+        "house": house and own_home and not rented,
+        "tenant": rented and own_home,
+        "owner": own_home and ("bought" in home or "mortgage" in home or (house and not rented)),
     }
-    return conditions.get(tag, country.level in tag)
+
+
+def suits(tag: str, holds: Mapping[str, bool]) -> bool:
+    """Whether all conditions of a tag hold: `*`, income levels ("UH"), or keys of `conditions`."""
+    return all(
+        any(holds[level] for level in condition) if condition.isupper() else holds[condition]
+        for condition in tag.split()
+        if condition != "*"
+    )
 
 
 def _actions(

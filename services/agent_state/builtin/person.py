@@ -104,6 +104,7 @@ def draw_person(seat: Seat, taken: Collection[str], tables: Tables, rng: Random)
         rural = rng.random() < RURAL_WORK[job.place]
     else:
         rural = seat.status != "student" and rng.random() < RURAL_ELSE[country.level]
+        rural = rural or (seat.situation is not None and seat.situation.rural)
     rural = rural and country.code != "SG"
     started = min(age - 2, (job.ages[0] if job else 18) + rng.randint(0, 7))
     household = draw_household(seat, gender, age, rural, dict(tables.household), rng)
@@ -134,7 +135,8 @@ def _draw_age(seat: Seat, rng: Random) -> int:
         low, high = seat.situation.ages
         if seat.status == "retired":
             # The end of working life comes earlier, and so does the end of life, in poorer places.
-            low, high = (62, 90) if seat.country.level == "H" else (58, 86)
+            first, last = (62, 90) if seat.country.level == "H" else (58, 86)
+            low, high = max(low, first), min(high, last)
         if seat.occupation:
             low = max(low, seat.occupation.ages[0] + 2)
         mode = low + (high - low) * 0.35

@@ -31,6 +31,14 @@ STATUSES: dict[str, dict[Status, float]] = {
 }  # fmt: skip
 """Shares of the people aged 16 to 90 by income level of the country."""
 
+OWN_ACCOUNT = frozenset(
+    "1112 1412 2612 2636 2641 2651 2652 5211 5212 6111 6112 6121 6122 6123 6130 6222 6310 6320 7314"
+    " 7318 7531 7536 8321 9510 9612 9624".split()
+)
+"""Unit groups of people who work for themselves or hold an office: nobody dismisses them."""
+SOUGHT = frozenset("2211 2212 2221 2250 2261 2262".split())
+"""Unit groups whose members find work anywhere."""
+
 CARE_AND_TEACHING = 0.6
 """Share of women from which on an occupation keeps it in every country."""
 
@@ -108,7 +116,8 @@ def fit_employment(
     Quotas grow with the square root of an occupation's employment, and start at one where
     `employed` allows, so that the rare ones appear.
     """
-    people = [float(quota) for quota in country_quotas(countries, employed)]
+    # A little even where nobody is employed: what the others there used to do is drawn from it.
+    people = [float(quota) or 0.01 for quota in country_quotas(countries, employed)]
     cells = [
         [
             country.shares[job.sector] * job.weight if possible(country, job) else 0.0
@@ -126,6 +135,11 @@ def fit_employment(
         columns = _scale_rows([list(column) for column in zip(*cells, strict=True)], quotas)
         cells = _scale_rows([list(row) for row in zip(*columns, strict=True)], people)
     return cells, quotas
+
+
+def is_professional(occupation: Occupation | None) -> bool:
+    """Whether the occupation is of the managers or professionals (ISCO-08 major groups 1 and 2)."""
+    return occupation is not None and occupation.isco[0] in "12"
 
 
 def share_of_women(country: Country, occupation: Occupation) -> float:
@@ -154,9 +168,14 @@ def _outside_employment(
     situation = rng.choice(fitting)
     if situation.former == "none":
         return Seat(country, status, None, situation)
+    kept = OWN_ACCOUNT | SOUGHT if status == "unemployed" else frozenset()
     weights = [
         # A last job is one that people keep until an age at which they may be pensioned.
-        weight if job.ages[1] >= 58 and situation.former in ("any", _SECTORS[job.sector]) else 0.0
+        weight
+        if job.ages[1] >= 58
+        and job.isco not in kept
+        and situation.former in ("any", _SECTORS[job.sector])
+        else 0.0
         for weight, job in zip(row, tables.occupations, strict=True)
     ]
     return Seat(country, status, rng.choices(tables.occupations, weights)[0], situation)

@@ -1,9 +1,10 @@
 """Headlines and descriptions: sentences from frames, in an order of each person's own."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from random import Random
 from typing import Any
 
+from services.agent_state.builtin.household import WITH_PARENTS
 from services.agent_state.builtin.material import Material
 from services.agent_state.builtin.person import Person
 from services.agent_state.builtin.wording import article, fill, sentence_case, spell
@@ -76,6 +77,7 @@ def _sentences(
             for frame in frames["opening"]
             if person.seat.status in frame.get("who", [person.seat.status])
             and frame.get("rural", True) >= person.rural
+            and (frame.get("parents", True) or person.household.kind not in WITH_PARENTS)
             and ("{a_former}" not in frame["text"] or person.seat.occupation)
         ]
     )
@@ -83,13 +85,16 @@ def _sentences(
     yield _sentence(opening["text"], person, slots | {"N": person.full_name}, rng)
     facts = list(material.facts[1:] if "fact" in opening["tells"] else material.facts)
     named_before = True
+    leads, aged = {_lead(opening["text"])}, "{age}" in opening["text"]
     for move in moves:
         if "fact" in move:
             if not facts:
                 continue
             slots["fact"] = facts.pop(0)
             slots["Fact"] = sentence_case(slots["fact"])
-        frame = _frame(move, person, material, frames, rng)
+        frame = _frame(move, person, material, frames, leads, aged, rng)
+        leads.add(_lead(frame))
+        aged = aged or "{age}" in frame
         named = "{N}, " in frame or (not named_before and rng.random() < NAMED)
         subject = person.given_name if named else slots["they"]
         named_before = named or "{Given}" in frame
@@ -139,15 +144,29 @@ def _merged(moves: list[str], rng: Random) -> list[str]:
 
 
 def _frame(
-    move: str, person: Person, material: Material, frames: Mapping[str, Any], rng: Random
+    move: str,
+    person: Person,
+    material: Material,
+    frames: Mapping[str, Any],
+    leads: Collection[str],
+    aged: bool,
+    rng: Random,
 ) -> str:
+    """Return a frame that begins with none of `leads`, and tells the age only if `aged` is not."""
     table = frames["merged"].get(move) or frames[move]
     texts = [*table["texts"]]
     if person.seat.status == "employed":
         texts += table.get("employed", [])
     if not material.does2:
         texts = [text for text in texts if "{does2}" not in text]
-    return str(rng.choice(texts))
+    fresh = [text for text in texts if _lead(text) not in leads and not (aged and "{age}" in text)]
+    return str(rng.choice(fresh or texts))
+
+
+def _lead(frame: str) -> str:
+    """Return the word that a frame begins with; a slot does not count."""
+    first = frame.split()[0]
+    return frame if first.startswith("{") else first
 
 
 def _sentence(frame: str, person: Person, slots: Mapping[str, str], rng: Random) -> str:

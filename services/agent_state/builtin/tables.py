@@ -1,12 +1,8 @@
 """The tables that the built-in profiles are drawn from, as values."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
-
-TABLES = Path(__file__).parent / "tables"
 
 Status = Literal["employed", "student", "pupil", "retired", "unemployed", "homemaker", "carer"]
 
@@ -46,6 +42,8 @@ class Occupation:
     """Countries it is limited to; empty: all."""
     alcohol: bool
     """Exists only where alcohol is commonly sold."""
+    away: bool
+    """Keeps people from home for weeks."""
     wording: Wording
 
 
@@ -62,6 +60,10 @@ class Situation:
     """Sector of the last job: any, industry or none."""
     home: str
     """The household that the wording presupposes, or any."""
+    frail: bool
+    """Leaves no strength for sport."""
+    rural: bool
+    """Is lived in villages."""
     wording: Wording
 
 
@@ -94,6 +96,8 @@ class Country:
     """Weights of the pools of names."""
     alcohol: bool
     cricket: bool
+    english: bool
+    """Everybody who went to school there speaks it."""
     equal_marriage: bool
     women_at_work: float
     """Factor on the share of women in occupations outside of care and teaching."""
@@ -132,6 +136,7 @@ class Interest:
 
     pastime: str
     tag: str
+    ages: tuple[int, int]
     did: tuple[str, ...]
 
 
@@ -143,6 +148,8 @@ class Circumstance:
     tag: str
     clause: str
     did: str
+    frail: bool
+    """Leaves no strength for sport."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,94 +161,10 @@ class Tables:
     situations: tuple[Situation, ...]
     interests: tuple[Interest, ...]
     circumstances: tuple[Circumstance, ...]
-    aims: tuple[tuple[tuple[int, int], str], ...]
-    """Ages, infinitive."""
-    errands: tuple[str, ...]
+    aims: tuple[tuple[tuple[int, int], str, str], ...]
+    """Ages, tag, infinitive."""
+    errands: tuple[tuple[str, str], ...]
+    """Tag, and what somebody did."""
     names: Mapping[str, NamePool]
     household: Mapping[str, Any]
     frames: Mapping[str, Any]
-
-
-def load_tables(folder: Path = TABLES) -> Tables:
-    """Read all tables of `folder`, in an order that does not depend on the file system."""
-
-    def read(name: str) -> dict[str, Any]:
-        return tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))
-
-    everyday = read("everyday")
-    occupations = [
-        _occupation(row)
-        for file in sorted(folder.glob("occupations_*.toml"))
-        for row in read(file.stem)["occupation"]
-    ]
-    countries = [
-        _country(code, row)
-        for file in sorted(folder.glob("countries_*.toml"))
-        for code, row in read(file.stem).items()
-    ]
-    return Tables(
-        countries=tuple(countries),
-        occupations=tuple(occupations),
-        situations=tuple(_situation(row) for row in read("situations")["situation"]),
-        interests=tuple(
-            Interest(row["pastime"], row["tag"], tuple(row["did"]))
-            for row in read("interests")["interest"]
-        ),
-        circumstances=tuple(
-            Circumstance(_range(row["ages"]), row["tag"], row["clause"], row["did"])
-            for row in read("circumstances")["circumstance"]
-        ),
-        aims=tuple((_range(row["ages"]), row["text"]) for row in everyday["aim"]),
-        errands=tuple(everyday["errands"]["did"]),
-        names={
-            pool: NamePool(
-                row["family_first"],
-                {"female": tuple(row["female"]), "male": tuple(row["male"])},
-                tuple(row["family"]),
-            )
-            for pool, row in read("names").items()
-        },
-        household=read("household"),
-        frames=read("frames"),
-    )
-
-
-def _range(pair: list[int]) -> tuple[int, int]:
-    low, high = pair
-    return low, high
-
-
-def _wording(row: dict[str, Any]) -> Wording:
-    return Wording(*(tuple(row[key]) for key in ("does", "faces", "aims", "did")))
-
-
-def _occupation(row: dict[str, Any]) -> Occupation:
-    return Occupation(
-        isco=row["isco"],
-        title=row["title"],
-        sector=row["sector"],
-        ages=_range(row["ages"]),
-        women=row["women"],
-        levels=row["levels"],
-        weight=row["weight"],
-        place=row["place"],
-        only=frozenset(row.get("only", "").split()),
-        alcohol=row.get("needs") == "alcohol",
-        wording=_wording(row),
-    )
-
-
-def _situation(row: dict[str, Any]) -> Situation:
-    plain = {key: row[key] for key in ("status", "field", "levels", "former", "home")}
-    return Situation(ages=_range(row["ages"]), wording=_wording(row), **plain)
-
-
-def _country(code: str, row: dict[str, Any]) -> Country:
-    converted: dict[str, Any] = {
-        "name": f"the {row['name']}" if row["article"] else row["name"],
-        "shares": {key: share / 100 for key, share in zip("AIS", row["shares"], strict=True)},
-        "cities": tuple(City(*city) for city in row["cities"]),
-        "local": tuple((clause, did) for clause, did in row["local"]),
-    }
-    plain = {key: value for key, value in row.items() if key != "article"}
-    return Country(code=code, **(plain | converted))

@@ -34,6 +34,7 @@ PRONOUNS = {
 _SLOT = re.compile(r"\{([^{}]*)\}")
 _NUMBER = re.compile(r"n(\d+)-(\d+)")
 _MONEY = re.compile(r"money(\d+)")
+_ARTICLE = re.compile(r"\b([Aa])(?= (?:aunt|uncle)\b)")
 
 
 def fill(text: str, country: Country, gender: str, slots: Mapping[str, str], rng: Random) -> str:
@@ -70,7 +71,7 @@ def fill(text: str, country: Country, gender: str, slots: Mapping[str, str], rng
             )
         return general
 
-    return _SLOT.sub(value, text)
+    return _ARTICLE.sub(r"\1n", _SLOT.sub(value, text))
 
 
 def _general(slot: str, country: Country, rng: Random) -> str | None:

@@ -1,0 +1,107 @@
+"""A group's modulator over a log and a simulated model, and what is sent to it."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+import services.message_modulation
+from services.events import (
+    Action,
+    AgentCard,
+    AgentsActed,
+    Appetite,
+    Group,
+    MessagesForwarded,
+    Neighbour,
+    Observation,
+)
+from services.events.topics import AGENTS_ACTED, GROUPS, MESSAGES_FORWARDED, POPULATION
+from services.local.composition import prompts_of
+from services.local.log import Log
+from services.local.simulator import SimulatorSettings
+from services.message_modulation.application import Modulation
+from services.message_modulation.codec import MODULATOR_STATE
+from services.message_modulation.consumer import ModulationConsumer
+from services.message_modulation.domain import Communication, ModulatorState
+from services.message_modulation.routing import Router
+from tests.integration.running import Process, events, process, publish, work
+
+NEAR = tuple(Neighbour(f"g{n}", f"bakers and tailors of quarter {n}") for n in range(1, 9))
+GROUP = Group("g0", "r00", "bakers and tailors of the market", NEAR)
+LONELY = Group("g0", "r00", "a hermit")
+PEOPLE = tuple(
+    AgentCard(f"a{n}", name, f"{job} in Porto, sells bread and cloth at the market")
+    for n, (name, job) in enumerate(
+        [("Ada", "baker"), ("Ben", "tailor"), ("Cem", "baker"), ("Dia", "weaver")]
+    )
+)
+SALE = "sells bread and cloth at the market in Porto with the baker and the tailor."
+"""Has words of everybody, so that the simulated model makes many aware of it."""
+
+
+def acted(step: int, *texts: str, group: Group = GROUP, planning: int = 1) -> AgentsActed:
+    """Return a step in which one after the other does what the texts say."""
+    actions = tuple(
+        Action(f"{group.group_id}/{step}/{n}", PEOPLE[n].agent_id, PEOPLE[n].name, "plan", 1, text)
+        for n, text in enumerate(texts)
+    )
+    return AgentsActed(group, step, PEOPLE, actions, planning)
+
+
+def news(step: int, text: str, sender: str = "g7") -> MessagesForwarded:
+    """Return a message to the group."""
+    seen = Observation(f"{sender}/{step}", "zoe", "Zoe", text)
+    return MessagesForwarded("g0", sender, step, (seen,))
+
+
+@dataclass
+class Running:
+    """One life of the modulators."""
+
+    process: Process
+    modulation: Modulation
+    consumer: ModulationConsumer
+
+    async def handle(self, *sent: AgentsActed | MessagesForwarded | Appetite) -> None:
+        """Send events, each when those before it are done."""
+        for event in sent:
+            if isinstance(event, AgentsActed):
+                topic, key = AGENTS_ACTED, event.group.group_id
+            elif isinstance(event, MessagesForwarded):
+                topic, key = MESSAGES_FORWARDED, event.group_id
+            else:
+                topic, key = POPULATION, f"appetite/{event.region}"
+            await publish(self.process.log, topic, key, event)
+            await work(self.process.worker("message_modulation", self.consumer.routes()))
+
+    def state(self) -> ModulatorState:
+        """Return the group's state."""
+        found = self.modulation.groups.get("g0")
+        assert found is not None
+        return found
+
+    def named(self, listed: str, text: str) -> set[str]:
+        """Return the ids that the model named when asked who of `people` or `groups` hears."""
+        ids = {"people": [p.agent_id for p in PEOPLE], "groups": [n.group_id for n in NEAR]}
+        prompt = re.compile(rf"<{listed}>.*{re.escape(text)}", re.DOTALL)
+        calls = [call for call in self.process.chat.log if prompt.search(call.prompts[0])]
+        return {ids[listed][n - 1] for n in orjson.loads(calls[-1].answers[0])["aware"]}
+
+
+@asynccontextmanager
+async def running(
+    log: Log, communication: Communication = "structured", **simulated: Any
+) -> AsyncIterator[Running]:
+    """Start the modulators over what the log holds; leaving them is a crash."""
+    async with process(log, SimulatorSettings(**simulated)) as parts:
+        groups = await parts.changelog(GROUPS, MODULATOR_STATE)
+        router = Router(prompts_of(services.message_modulation), communication)
+        modulation = Modulation(groups, parts.journal, router, parts.metrics.society)
+        for appetite in await events(log, POPULATION):
+            if not appetite.hungry:
+                modulation.sated.add(appetite.region)
+        yield Running(parts, modulation, ModulationConsumer(modulation, log))

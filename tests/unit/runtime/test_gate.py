@@ -1,0 +1,98 @@
+import asyncio
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.runtime.gate import Gate
+
+ACTS = st.lists(
+    st.tuples(
+        st.sampled_from(("come", "come", "go", "cancel", "cancel the next as it enters")),
+        st.integers(0, 9),
+    ),
+    max_size=40,
+)
+
+
+@dataclass
+class Caller:
+    rank: tuple[int, int]
+    """Priority, and number of arrival."""
+    end: "asyncio.Future[None]" = field(default_factory=asyncio.Future)
+    task: "asyncio.Task[None]" = field(init=False)
+
+
+class Crowd:
+    """Callers at a gate: who is inside, who should be (`expected`), who should wait (`queue`)."""
+
+    def __init__(self, slots: int) -> None:
+        self.gate = Gate(slots)
+        self.inside: list[Caller] = []
+        self.expected: list[Caller] = []
+        self.queue: list[Caller] = []
+        self.arrived = 0
+
+    async def _pass(self, caller: Caller) -> None:
+        async with self.gate.at(caller.rank[0]):
+            self.inside.append(caller)
+            try:
+                await caller.end
+            finally:
+                self.inside.remove(caller)
+
+    async def act(self, name: str, choice: int) -> None:
+        if name == "come":
+            caller = Caller((choice, self.arrived))
+            caller.task = asyncio.create_task(self._pass(caller))
+            self.queue.append(caller)
+            self.arrived += 1
+        elif name == "cancel":
+            everyone = self.expected + self.queue
+            if everyone:
+                caller = everyone[choice % len(everyone)]
+                caller.task.cancel()
+                (self.expected if caller in self.expected else self.queue).remove(caller)
+        elif self.expected:
+            self.expected.pop(choice % len(self.expected)).end.set_result(None)
+            if name == "cancel the next as it enters" and self.queue:
+                waiting = self.gate.waiting
+                while self.gate.waiting == waiting:  # noqa: ASYNC110 - the moment it is let in
+                    await asyncio.sleep(0)
+                self.queue.pop(0).task.cancel()
+        for _ in range(4):
+            await asyncio.sleep(0)
+        self.queue.sort(key=lambda caller: caller.rank)
+        while self.queue and len(self.expected) < self.gate.slots:
+            self.expected.append(self.queue.pop(0))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 3), ACTS)
+def test_slots_are_never_overfilled_nor_lost_and_the_lowest_priority_number_is_next(
+    slots: int, acts: list[tuple[str, int]]
+) -> None:
+    async def scenario() -> None:
+        crowd = Crowd(slots)
+        for name, choice in acts:
+            await crowd.act(name, choice)
+            assert {c.rank for c in crowd.inside} == {c.rank for c in crowd.expected}
+            assert len(crowd.inside) == crowd.gate.in_flight <= slots
+            assert crowd.gate.waiting == len(crowd.queue)
+        while crowd.expected:
+            await crowd.act("go", 0)
+        assert (crowd.inside, crowd.gate.in_flight, crowd.gate.waiting) == ([], 0, 0)
+
+    asyncio.run(scenario())
+
+
+async def test_callers_of_equal_priority_enter_in_order_of_arrival() -> None:
+    gate, entered = Gate(1), []
+
+    async def enter(number: int) -> None:
+        async with gate.at(0):
+            entered.append(number)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*map(enter, range(5)))
+    assert entered == [0, 1, 2, 3, 4]
