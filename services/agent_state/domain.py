@@ -9,7 +9,9 @@ from services.runtime.vectors import similarities
 
 PLAN_STEPS = 8
 """Steps of a plan (paper: about 8)."""
-MEMORIES_KEPT = 12
+OBSERVATIONS_HEEDED = 3
+"""Observations that an agent takes in at a turn: the newest ones."""
+MEMORIES_KEPT = 16
 """Memories of an agent before the older half is summarised."""
 MEMORIES_RECALLED = 2
 """Memories in a prompt."""
@@ -98,12 +100,12 @@ class Turn:
 
 
 def next_turn(agent: Agent, observations: tuple[Observation, ...]) -> Turn | None:
-    """Return the agent's turn: it reacts to what it observed, else goes on with its plan.
+    """Return the agent's turn: it reacts to what it observed last, else goes on with its plan.
 
     None: nobody addresses it and its plan is done, so it rests.
     """
     if observations:
-        return Turn(agent, "react", observations)
+        return Turn(agent, "react", observations[-OBSERVATIONS_HEEDED:])
     return Turn(agent, "plan") if agent.plan_step else None
 
 

@@ -1,6 +1,37 @@
-"""Where people look: messages go to stderr, data to stdout."""
+"""Where people look: messages and logs go to stderr, data to stdout."""
 
+import logging
+import sys
+
+import structlog
 from rich.console import Console
+from rich.text import Text
 
 console = Console(stderr=True)
 output = Console()
+
+
+def tell(message: str) -> None:
+    """Print a message in one line however long, so that paths and commands can be copied."""
+    console.print(Text(message), soft_wrap=True)
+
+
+def note(message: str) -> None:
+    """Print a message in lines that fit."""
+    console.print(Text(message))
+
+
+def configure_logs(verbose: bool) -> None:
+    """Log what happens to stderr, or nothing at all."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.INFO if verbose else logging.CRITICAL
+        ),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper("%H:%M:%S", utc=False),
+            structlog.dev.ConsoleRenderer(colors=console.is_terminal),
+        ],
+        # Looked up for each line: the live view puts itself in the place of stderr.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )

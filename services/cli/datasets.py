@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from rich.table import Table as View
 
-from services.cli.console import console, output
-from services.cli.run import show_samples
+from services.cli.console import output, tell
+from services.cli.samples import print_samples
 from services.reward_filtering.export import SAMPLE_SCHEMA, export_dataset
 from services.runtime.errors import NotFound
 from services.runtime.tables import Table, list_tables
@@ -49,7 +49,7 @@ def list_datasets(out: Out = Path("data")) -> None:
     """List the datasets of a run."""
     names = _names(out)
     if not names:
-        console.print(f"no datasets in {out} yet", highlight=False, soft_wrap=True)
+        tell(f"no datasets in {out} yet")
         return
     view = View("dataset", "kind", "samples", "newest (UTC)")
     for name in names:
@@ -68,8 +68,8 @@ def show(
 ) -> None:
     """Show a dataset's newest samples in full."""
     table = open_dataset(out, name)
-    console.print(f"{name}: {table.count()} samples, version {table.version()}", highlight=False)
-    show_samples(table, samples)
+    tell(f"{name}: {table.count()} samples, version {table.version()}")
+    print_samples(output, table, samples)
 
 
 @datasets.command()
@@ -81,4 +81,4 @@ def export(
 ) -> None:
     """Write a frozen copy in Hugging Face layout, which `datasets.load_dataset` reads."""
     result = export_dataset(open_dataset(out, name), name, to, format.value)
-    console.print(f"{result.rows} samples in {result.path}", highlight=False, soft_wrap=True)
+    tell(f"{result.rows} samples in {result.path}")

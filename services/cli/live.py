@@ -1,125 +1,140 @@
-"""The live view of a run, and the table at its end."""
+"""The live view of a run: a panel on a terminal, else a line now and then."""
 
 import asyncio
 import time
 from collections import deque
+from dataclasses import dataclass
 
 from rich.console import RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
-from services.cli.console import console
-from services.local.platform import Progress
+from services.cli.console import console, note
+from services.cli.wording import clock, counted, duration, malformed, tally
+from services.local.progress import Progress
 
-_PLAIN_SECONDS = 10.0
+_TICK_SECONDS = 0.25
+_LINE_SECONDS = 10.0
 """Pause between two lines where there is no terminal."""
+_RATE_TICKS = 60
+"""Ticks that rates are averaged over."""
+_WIDTH = 96
+
+
+@dataclass(frozen=True, slots=True)
+class _Tick:
+    """Counts at a moment."""
+
+    at: float
+    accepted: int
+    calls: int
+    tokens: int
 
 
 class RunView:
-    """Draws a run's progress until cancelled: a panel on a terminal, else a line now and then."""
+    """Draws a run's progress until cancelled."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._history: deque[tuple[float, int, int]] = deque(maxlen=20)
+        self._ticks: deque[_Tick] = deque(maxlen=_RATE_TICKS)
+        self._paced: _Tick | None = None
+        """When the first samples of this run were there: the pace is measured from then on."""
 
     async def show(self) -> None:
         """Draw until cancelled."""
-        if not console.is_terminal:
-            while True:
-                await asyncio.sleep(_PLAIN_SECONDS)
-                console.print(self._line(), highlight=False, soft_wrap=True)
-        with Live(console=console, refresh_per_second=4, transient=True) as live:
-            while True:
-                live.update(self.panel())
-                await asyncio.sleep(0.25)
+        if console.is_terminal:
+            with Live(console=console, auto_refresh=False, transient=True) as live:
+                while True:
+                    self.tick(time.monotonic())
+                    live.update(self.panel(), refresh=True)
+                    await asyncio.sleep(_TICK_SECONDS)
+        told = self._progress.started
+        while True:
+            self.tick(time.monotonic())
+            if self._ticks[-1].at - told >= _LINE_SECONDS:
+                told = self._ticks[-1].at
+                note(self.line())
+            await asyncio.sleep(_TICK_SECONDS)
 
-    def _line(self) -> str:
-        p, society = self._progress, self._progress.metrics.society
-        rejected = sum(p.rejected.values())
-        return (
-            f"{p.phase}: {society.born}/{society.agents} agents born, {society.steps} steps, "
-            f"{society.scenarios} scenarios, {p.claimed} candidates, "
-            f"{p.accepted}/{p.size} accepted, {rejected} rejected, {p.in_flight} calls in flight, "
-            f"{sum(p.metrics.model.retries.values())} retried, {self._left()}"
-        )
+    def tick(self, now: float) -> None:
+        """Take note of the moment, for rates and the time left."""
+        p, model = self._progress, self._progress.metrics.model
+        tokens = model.prompt_tokens.total() + model.completion_tokens.total()
+        tick = _Tick(now, p.accepted, model.calls.total(), tokens)
+        if self._paced is None and tick.accepted > p.accepted_before:
+            self._paced = tick
+        self._ticks.append(tick)
 
     def _rates(self) -> tuple[float, float]:
         """Return model calls and tokens (prompt and completion) per second, lately."""
-        model = self._progress.metrics.model
-        calls = sum(model.calls.values())
-        tokens = sum(model.prompt_tokens.values()) + sum(model.completion_tokens.values())
-        self._history.append((time.monotonic(), calls, tokens))
-        (t0, c0, k0), (t1, c1, k1) = self._history[0], self._history[-1]
-        span = max(t1 - t0, 1e-9)
-        return ((c1 - c0) / span, (k1 - k0) / span) if t1 > t0 else (0.0, 0.0)
+        first, last = self._ticks[0], self._ticks[-1]
+        span = last.at - first.at
+        if span <= 0:
+            return 0.0, 0.0
+        return (last.calls - first.calls) / span, (last.tokens - first.tokens) / span
 
     def _left(self) -> str:
+        """Return how long it still takes; empty while that cannot be told."""
+        now, paced = self._ticks[-1], self._paced
+        if paced is None or now.accepted == paced.accepted:
+            return ""
+        pace = (now.accepted - paced.accepted) / (now.at - paced.at)
+        return f"{duration((self._progress.size - now.accepted) / pace)} left"
+
+    def line(self) -> str:
+        """Return the moment in a line: the society until there are samples, then these."""
         p = self._progress
-        made = p.accepted - p.accepted_before
-        if made <= 0 or not p.size:
-            return "time left: not known yet"
-        seconds = (time.monotonic() - p.started) / made * (p.size - p.accepted)
-        return (
-            f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {seconds:.0f} s left"
-        )
+        society, model = p.metrics.society, p.metrics.model
+        if p.phase != "working":
+            parts = [p.phase]
+        elif not p.judged:
+            born = f"{society.born}/{society.agents} agents born"
+            parts = [born, counted(p.steps, "step"), counted(p.scenarios, "scenario")]
+        else:
+            parts = [f"{p.accepted}/{p.size} samples", f"{p.rejected.total()} rejected"]
+        in_flight = counted(p.in_flight(), "call")
+        parts += [f"{in_flight} in flight", f"{self._rates()[1]:,.0f} tokens/s"]
+        if model.retries:
+            parts.append(f"{model.retries.total()} retried")
+        if model.refused:
+            parts.append(f"{model.refused.total()} refused")
+        if model.malformed:
+            parts.append(f"{model.malformed.total()} malformed")
+        if left := self._left():
+            parts.append(left)
+        return f"{clock(self._ticks[-1].at - p.started)} {', '.join(parts)}"
 
     def panel(self) -> RenderableType:
-        """Return the picture of the moment."""
-        p, society, model = (
-            self._progress,
-            self._progress.metrics.society,
-            self._progress.metrics.model,
-        )
-        calls, tokens = self._rates()
-        table = Table.grid(padding=(0, 2))
-        active = society.groups - p.resting - p.parked
-        table.add_row(
-            "society",
-            f"{society.born}/{society.agents} agents born, "
-            f"{active}/{society.groups} groups active, "
-            f"{p.resting} resting, {p.parked} parked, {society.steps} steps",
-        )
-        actions = " + ".join(f"{n} {kind}" for kind, n in sorted(society.actions.items()))
-        per = society.deliveries / society.routed if society.routed else 0.0
-        table.add_row("actions", f"{actions or 'none yet'}; {per:.2f} deliveries per action")
-        table.add_row("scenarios", f"{society.scenarios}")
-        table.add_row("candidates", f"{p.claimed}")
-        reasons = ", ".join(f"{n} {reason}" for reason, n in p.rejected.most_common(6))
-        table.add_row("rejected", reasons or "none yet")
-        retries = ", ".join(f"{n} {cause}" for cause, n in model.retries.most_common(3))
-        table.add_row(
-            "model",
-            f"{escape(p.model)}: {calls:.1f} calls/s, {tokens:.0f} tokens/s, "
-            f"{p.in_flight} in flight" + (f"; retried: {retries}" if retries else ""),
-        )
-        bar = ProgressBar(total=max(p.size, 1), completed=p.accepted, width=40)
-        table.add_row("accepted", f"{p.accepted}/{p.size}, {self._left()}")
-        table.add_row("", bar)
-        return Panel(table, title=f"matrix run · {escape(p.dataset)} · {p.phase}", expand=False)
-
-
-def summary(progress: Progress) -> Table:
-    """Return the table of what a run made."""
-    society, model = progress.metrics.society, progress.metrics.model
-    table = Table(title="This run", show_header=False)
-    seconds = max(time.monotonic() - progress.started, 1e-9)
-    made = progress.accepted - progress.accepted_before
-    calls = sum(model.calls.values())
-    prompt, completion = sum(model.prompt_tokens.values()), sum(model.completion_tokens.values())
-    per = society.deliveries / society.routed if society.routed else 0.0
-    reasons = ", ".join(f"{n} {reason}" for reason, n in progress.rejected.most_common()) or "none"
-    table.add_row("dataset", f"{progress.dataset}: {progress.accepted} of {progress.size} samples")
-    table.add_row("new samples", str(made))
-    table.add_row("rejected", reasons)
-    table.add_row("agents", f"{society.born} born of {society.agents}, {society.groups} groups")
-    table.add_row("steps", f"{society.steps} ({sum(society.actions.values())} actions)")
-    table.add_row("deliveries per action", f"{per:.2f} ({society.implausible} implausible dropped)")
-    table.add_row("scenarios", str(society.scenarios))
-    table.add_row("model calls", f"{calls} by {progress.model}, {calls / seconds:.1f}/s")
-    table.add_row("tokens", f"{prompt} prompt + {completion} completion")
-    table.add_row("retries", str(sum(model.retries.values())))
-    table.add_row("time", f"{seconds:.0f} s")
-    return table
+        """Return the moment as a panel."""
+        p = self._progress
+        society, model = p.metrics.society, p.metrics.model
+        now, (calls, tokens) = self._ticks[-1], self._rates()
+        table = Table.grid(padding=(0, 2), expand=True)
+        table.add_column(no_wrap=True, style="bold")
+        table.add_column(ratio=1)
+        if p.size:
+            left = f"about {self._left()}" if self._left() else "time left not known yet"
+            table.add_row("samples", ProgressBar(total=p.size, completed=p.accepted))
+            table.add_row("", f"{p.accepted:,} of {p.size:,} accepted, {left}")
+            table.add_row("rejected", tally(p.rejected) or "none")
+            table.add_row("candidates", f"{p.claimed:,}, {p.claimed - p.judged:,} of them in work")
+            table.add_row("scenarios", f"{p.scenarios:,} from {counted(p.steps, 'step')}")
+            born = f"{society.born:,} of {society.agents:,} born"
+            active = society.groups - p.resting - p.parked
+            groups = f"{active:,} active, {p.resting:,} resting, {p.parked:,} parked"
+            table.add_row("agents", f"{born}; {counted(society.groups, 'group')}: {groups}")
+            per = society.deliveries / society.routed if society.routed else 0.0
+            actions = tally(society.actions) or "none"
+            table.add_row("actions", f"{actions}; {per:.2f} deliveries per action")
+        table.add_row("model", Text(p.model or "none yet"))
+        pace = f"{calls:.1f}/s, {tokens:,.0f} tokens/s"
+        table.add_row("", f"{now.calls:,} calls, {pace}, {p.in_flight()} in flight")
+        table.add_row("retries", tally(model.retries) or "none")
+        table.add_row("refused", tally(model.refused) or "none")
+        table.add_row("malformed", malformed(model.malformed))
+        passed = clock(now.at - p.started)
+        title = Text(f"matrix run · {p.dataset} · {p.phase} · {passed}")
+        return Panel(table, title=title, width=_WIDTH)

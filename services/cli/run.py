@@ -9,18 +9,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.panel import Panel
-from rich.text import Text
 
-from services.cli.console import console
-from services.cli.live import RunView, summary
+from services.cli.console import configure_logs, console, note, tell
+from services.cli.live import RunView
+from services.cli.samples import print_samples
+from services.cli.summary import summary
 from services.local.endpoints import ModelChoice
-from services.local.platform import Outcome, Platform, Progress, RunSettings, mark_shown
+from services.local.platform import Outcome, Platform, mark_shown
+from services.local.progress import Progress
+from services.local.settings import RunSettings
 from services.reward_filtering.export import SAMPLE_SCHEMA
 from services.runtime.errors import Retryable
 from services.runtime.tables import Table
 
 _SHOWN = 3
+_PROBLEMS_TOLD = 10
 
 
 class CommunicationChoice(StrEnum):
@@ -67,6 +70,9 @@ def run(
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds after which a model call counts as failed.")
     ] = 120.0,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Log to stderr what is passed over, and why.")
+    ] = False,
 ) -> None:
     """Simulate a society and make a dataset of what happens in it.
 
@@ -74,6 +80,7 @@ def run(
     filled, the same command adds as many samples again. A token for --model URL is read from
     MATRIX_MODEL_API_KEY.
     """
+    configure_logs(verbose)
     key = os.environ.get("MATRIX_MODEL_API_KEY", "")
     choice = ModelChoice(model, model_name, key, concurrency, patience, timeout)
     settings = RunSettings(
@@ -94,34 +101,36 @@ def run(
         outcome = asyncio.run(_run(settings, progress))
     except KeyboardInterrupt:
         made = f" with {progress.accepted} of {progress.size} samples" if progress.size else ""
-        console.print(f"interrupted{made}; the same command goes on where it was", highlight=False)
+        tell(f"interrupted{made}; the same command goes on where it was")
         raise
     except Retryable as error:
         raise Retryable(
             f"{error}\nWhat was made is kept: once the cause is mended, the same command goes on."
         ) from error
-    for problem in progress.problems[:10]:
-        console.print(f"[yellow]not imported:[/] {Text(problem)}", highlight=False)
-    if len(progress.problems) > 10:
-        console.print(f"[yellow]not imported:[/] {len(progress.problems) - 10} more")
+    for problem in progress.problems[:_PROBLEMS_TOLD]:
+        tell(f"not imported: {problem}")
+    if len(progress.problems) > _PROBLEMS_TOLD:
+        tell(f"not imported: {len(progress.problems) - _PROBLEMS_TOLD} more")
     table = Table(str(out / "datasets" / outcome.dataset), SAMPLE_SCHEMA)
-    console.print(summary(progress))
+    console.print(summary(progress, outcome))
     if table.exists():
-        show_samples(table, _SHOWN)
-    console.print(f"Dataset: {table.uri}", highlight=False, soft_wrap=True)
+        print_samples(console, table, _SHOWN)
+        tell(f"Dataset: {table.uri}")
     if not outcome.complete:
         console.print(
-            f"[yellow]The society came to rest with {outcome.accepted} of {outcome.size} samples: "
-            "its scenarios are used up. Run it in another --out with more --agents."
+            f"The society came to rest with {outcome.accepted} of {outcome.size} samples: its "
+            "scenarios are used up. Run it in another --out with more --agents.",
+            style="yellow",
+            highlight=False,
         )
         raise typer.Exit(3)
     mark_shown(out, outcome.dataset)
-    console.print(f"Next: matrix datasets show {outcome.dataset} --out {out}", highlight=False)
+    tell(f"Next: matrix datasets show {outcome.dataset} --out {out}")
 
 
 async def _run(settings: RunSettings, progress: Progress) -> Outcome:
     view = asyncio.create_task(RunView(progress).show())
-    work = asyncio.create_task(Platform(settings, progress).run())
+    work = asyncio.create_task(Platform(settings, progress, note).run())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, work.cancel)
@@ -133,14 +142,3 @@ async def _run(settings: RunSettings, progress: Progress) -> Outcome:
         view.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await view
-
-
-def show_samples(table: Table, count: int) -> None:
-    """Print the newest samples in full."""
-    rows = table.read(["id", "messages", "created_at"]).sort_by([("created_at", "descending")])
-    for sample in rows.slice(0, count).to_pylist():
-        body = Text()
-        for message in sample["messages"]:
-            body.append(f"{message['role']}: ", style="bold")
-            body.append(message["content"] + "\n")
-        console.print(Panel(body, title=sample["id"], title_align="left"))

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.console import console
+from services.cli.console import tell
 from services.local.simulator import SimulatorSettings, serve_forever
 from services.runtime.errors import Rejected
 
@@ -58,5 +58,5 @@ def simulate_model(
 
 
 def _tell(name: str, url: str) -> None:
-    console.print(f"simulated model {name!r} at {url}", highlight=False, soft_wrap=True)
-    console.print(f"Next: matrix run --model {url}   (Ctrl-C ends the server)", highlight=False)
+    tell(f"simulated model {name!r} at {url}")
+    tell(f"Next: matrix run --model {url}   (Ctrl-C ends the server)")

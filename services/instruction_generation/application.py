@@ -1,6 +1,7 @@
 """Orders become candidates: claims are worked off, and their instructions published."""
 
 import asyncio
+import re
 from dataclasses import replace
 
 from services.events import (
@@ -15,15 +16,31 @@ from services.instruction_generation.domain import Claim
 from services.instruction_generation.kinds import Kind, find_kind
 from services.instruction_generation.planner import Planner
 from services.instruction_generation.quotas import divide
+from services.runtime.asking import complete_sentences
 from services.runtime.errors import Rejected
 from services.runtime.ids import derived_seed
-from services.runtime.journal import ModelJournal
+from services.runtime.journal import ModelJournal, UnitOfWork
 from services.runtime.ports import ChatRequest, Clock, Record
 from services.runtime.prompts import as_text
 
 _INSTRUCTION_TOKENS = 90
 _SCENE_ACTIONS = 3
 """Actions of the scenario that a prompt shows, those of the persona first."""
+_NAME = re.compile(r"[^\W_][\w.-]{0,59}")
+"""Fits in 255 bytes, which file systems take, whatever the script."""
+
+
+def check_name(name: str) -> None:
+    """Refuse a dataset name that cannot name the folder of the dataset's table.
+
+    Raises:
+        Rejected: it has other characters, begins with a mark, or is too long.
+    """
+    if not _NAME.fullmatch(name):
+        raise Rejected(
+            f"dataset name {name!r} cannot be a folder's name: use letters, digits, '-', '_' and "
+            "'.', at most 60, and begin with a letter or digit"
+        )
 
 
 def ordered(
@@ -41,8 +58,10 @@ def ordered(
 
     Raises:
         NotFound: no such kind.
-        Rejected: a size below 1, or a kind without the requirement text it needs.
+        Rejected: a size below 1, a name that cannot name a folder, or a kind without the
+            requirement text it needs.
     """
+    check_name(name)
     if size < 1:
         raise Rejected(f"dataset {name!r}: size is {size}, it must be at least 1")
     found = find_kind(kinds, kind)
@@ -88,8 +107,8 @@ class Generation:
     async def instruct(self, claim: Claim) -> tuple[InstructionGenerated, list[Record]]:
         """Return the instruction of a claim and the journal's tombstones.
 
-        A prompt that the model refuses for good gives an empty instruction, which the filter
-        rejects: every claim gets a verdict.
+        A prompt that the model refuses for good, or whose answer breaks off in its first sentence,
+        gives an empty instruction, which the filter rejects: every claim gets a verdict.
 
         Raises:
             Rejected: the scenario or the dataset of the claim is not known here.
@@ -109,8 +128,8 @@ class Generation:
             complexity=claim.requirement.complexity,
             text=claim.requirement.text,
         )
-        unit = self._journal.unit(f"candidate/{claim.candidate_id}", scenario.group_id)
-        request = ChatRequest(prompt, _INSTRUCTION_TOKENS, temperature=0.9)
+        unit = self._unit(claim.candidate_id, scenario.group_id)
+        request = ChatRequest(prompt, _INSTRUCTION_TOKENS, temperature=0.7)
         text, model, usage = "", "", Usage()
         try:
             answer = await unit.chat("instruction", "teacher", "instruction", request)
@@ -118,6 +137,8 @@ class Generation:
             pass
         else:
             text, model = answer.completions[0].text, answer.model
+            if answer.completions[0].finish_reason != "stop":
+                text = complete_sentences(text)
             usage = Usage(1, answer.prompt_tokens, answer.completion_tokens)
         event = InstructionGenerated(
             candidate_id=claim.candidate_id,
@@ -140,6 +161,17 @@ class Generation:
             created_at=self._clock(),
         )
         return event, unit.forget()
+
+    def leftovers(self) -> list[Record]:
+        """Return the journal's tombstones of published instructions: a crash may have kept them."""
+        return [
+            tombstone
+            for group_id, candidate_id in self.planner.closed_candidates()
+            for tombstone in self._unit(candidate_id, group_id).forget()
+        ]
+
+    def _unit(self, candidate_id: str, group_id: str) -> UnitOfWork:
+        return self._journal.unit(f"candidate/{candidate_id}", group_id)
 
 
 def _scene(scenario: ScenarioExtracted, agent_id: str) -> list[str]:

@@ -13,7 +13,7 @@ from services.events.topics import (
 )
 from services.instruction_generation.application import Generation
 from services.instruction_generation.domain import Claim
-from services.runtime.ports import Delivery, Publisher
+from services.runtime.ports import Delivery, Publisher, Record
 from services.runtime.worker import Route
 
 
@@ -24,6 +24,7 @@ class GenerationConsumer:
         self._generation = generation
         self._planner = generation.planner
         self._publisher = publisher
+        self._leftovers: list[Record] = []
         self.busy = 0
         """Claims in work."""
 
@@ -41,7 +42,7 @@ class GenerationConsumer:
         scenarios: Iterable[Delivery],
         verdicts: Iterable[Delivery],
     ) -> None:
-        """Rebuild the plan from what the topics hold; claims are restored before."""
+        """Rebuild the plan from what the topics hold; claims and journal are restored before."""
         for delivery in datasets:
             self._planner.set_dataset(codec.from_delivery(delivery))
         for delivery in scenarios:
@@ -51,6 +52,7 @@ class GenerationConsumer:
         self._planner.restore_uses()
         for claim in self._planner.open_claims():
             self._generation.queue.put_nowait(claim)
+        self._leftovers = self._generation.leftovers()
 
     async def on_scenario(self, delivery: Delivery) -> None:
         """Take a scenario into the library."""
@@ -79,23 +81,27 @@ class GenerationConsumer:
         await self._plan()
 
     async def society_rests(self) -> bool:
-        """Move quota away from strata that will get no more material; False if none moves."""
+        """Do what is left to do without fresh material; False when that is nothing.
+
+        Scenarios are used again, and quota moves away from strata that have used theirs up.
+        """
         return await self._plan(society_rests=True)
 
     async def _plan(self, society_rests: bool = False) -> bool:
-        for claim in await self._planner.claim():
+        claims = await self._planner.claim(society_rests)
+        for claim in claims:
             self._generation.queue.put_nowait(claim)
+        leftovers, self._leftovers = self._leftovers, []
         records = [
             codec.to_record(DATASETS, dataset.dataset, dataset)
             for dataset in self._planner.rebalanced(society_rests)
         ]
-        moved = bool(records)
         records += [
             codec.to_record(POPULATION, f"appetite/{appetite.region}", appetite)
             for appetite in self._planner.appetites(list(self._planner.libraries))
         ]
-        await self._publisher.publish(records)
-        return moved
+        await self._publisher.publish([*records, *leftovers])
+        return bool(claims or records)
 
     @property
     def idle(self) -> bool:

@@ -5,6 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
+import structlog
+
 from services.events import (
     Appetite,
     DatasetDeclared,
@@ -16,17 +18,21 @@ from services.events import (
 )
 from services.instruction_generation.domain import (
     DRY_PATIENCE,
+    USES_PER_PAIR,
     Claim,
     GroupClaims,
     Progress,
     RegionLibrary,
+    candidate_id,
     is_sated,
     pair_key,
 )
 from services.instruction_generation.quotas import StratumProgress, rebalance
-from services.runtime.ids import derived_id
+from services.runtime.errors import Rejected
 from services.runtime.ports import Embedder
 from services.runtime.state import Changelog
+
+_log = structlog.get_logger(__name__)
 
 
 class Planner:
@@ -63,6 +69,10 @@ class Planner:
     def open_claims(self) -> list[Claim]:
         """Return the claims whose instruction was not published yet."""
         return [claim for _, state in self.claims.items() for claim in state.open]
+
+    def closed_candidates(self) -> list[tuple[str, str]]:
+        """Return group and id of the candidates whose instruction is published."""
+        return [(group, each) for group, state in self.claims.items() for each in state.closed()]
 
     def add_scenario(self, scenario: ScenarioExtracted) -> None:
         """Take a scenario into the library."""
@@ -109,13 +119,18 @@ class Planner:
         """Return the verdicts on a dataset's candidates."""
         return sum(p.judged for p in self.progress[dataset].values())
 
-    async def claim(self) -> list[Claim]:
-        """Decide on the candidates to be made now, and make the decision durable."""
+    async def claim(self, society_rests: bool = False) -> list[Claim]:
+        """Decide on the candidates to be made now, and make the decision durable.
+
+        Each pair of scenario and agent is used once. Only when the whole society rests, so that
+        nothing fresh can come to any region, those that were used least are used once more.
+        """
         async with self._lock:
             chosen: list[Claim] = []
             for name, dataset in sorted(self.datasets.items()):
                 for stratum, progress in sorted(self.progress[name].items()):
-                    chosen += await self._claim_for(dataset, stratum, progress)
+                    uses = self.libraries[stratum].least_uses(name) if society_rests else 0
+                    chosen += await self._claim_for(dataset, stratum, progress, uses)
             by_group: dict[str, list[Claim]] = defaultdict(list)
             for claim in chosen:
                 by_group[self._groups[claim.scenario_id]].append(claim)
@@ -129,30 +144,29 @@ class Planner:
             return chosen
 
     async def _claim_for(
-        self, dataset: DatasetDeclared, stratum: str, progress: Progress
+        self, dataset: DatasetDeclared, stratum: str, progress: Progress, uses: int
     ) -> list[Claim]:
-        library = self.libraries[stratum]
+        name, library = dataset.dataset, self.libraries[stratum]
         chosen = []
         for _ in range(progress.wanted):
             number = progress.claimed
             requirement = dataset.requirements[number % len(dataset.requirements)]
-            pair = library.best_pair(dataset.dataset, await self._query(requirement))
+            pair = library.best_pair(name, await self._query(requirement), uses)
             if pair is None:
-                if progress.dry_since is None:
-                    progress.dry_since = self.judged(dataset.dataset)
+                if progress.dry_since is None and library.least_uses(name) >= USES_PER_PAIR:
+                    progress.dry_since = self.judged(name)
                 break
             scenario, agent_id, index = pair
-            cause = (dataset.dataset, scenario.scenario_id, agent_id, index)
             claim = Claim(
-                candidate_id=derived_id("candidate", *cause),
-                dataset=dataset.dataset,
+                candidate_id=candidate_id(name, scenario.scenario_id, agent_id, index),
+                dataset=name,
                 stratum=stratum,
                 scenario_id=scenario.scenario_id,
                 agent_id=agent_id,
                 index=index,
                 requirement=requirement,
             )
-            library.use(dataset.dataset, scenario.scenario_id, agent_id)
+            library.use(name, scenario.scenario_id, agent_id)
             progress.claimed += 1
             chosen.append(claim)
         return chosen
@@ -160,7 +174,12 @@ class Planner:
     async def _query(self, requirement: Requirement) -> list[float]:
         text = f"{requirement.text}. {requirement.category}".strip(". ")
         if text not in self._queries:
-            self._queries[text] = (await self._embedder.embed([text]))[0]
+            try:
+                self._queries[text] = (await self._embedder.embed([text]))[0]
+            except Rejected as error:
+                # Without a direction all scenarios are equally relevant.
+                _log.warning("embedding refused", text=text, reason=str(error))
+                self._queries[text] = []
         return self._queries[text]
 
     async def close_claim(self, claim: Claim) -> None:

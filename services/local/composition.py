@@ -84,7 +84,7 @@ class Composition:
         self.embedder = embedder
         self.metrics = metrics
         self.kinds = kinds
-        self.journal = ModelJournal(t.MODEL_ANSWERS.name, model, log, seeded)
+        self.journal = ModelJournal(t.MODEL_ANSWERS.name, model, log, seeded, metrics.model)
         society = metrics.society
         self.society = Society(
             Changelog(t.AGENTS.name, GROUP_STATE, log),
@@ -176,11 +176,14 @@ class Composition:
         tasks.append(asyncio.create_task(self.generation.work(hands), name="claims"))
         tasks.append(asyncio.create_task(self.writer.run(), name="dataset-writer"))
         try:
-            await asyncio.gather(*tasks)
+            # Not gather: cancelled, it cancels them, and a second time would break off their ends.
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
 
     async def step(self) -> bool:
         """Do the next piece of work, alone and in a fixed order; False when there is none."""

@@ -6,6 +6,7 @@ committed offsets, compaction by key. A repeated publish is a second record.
 
 import asyncio
 import functools
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -128,6 +129,9 @@ class LogConsumer:
             for topic in topics
             for part in range(log.partitions)
         }
+        self._topics = tuple(topics)
+        self._turn = 0
+        """Partition to begin with: each has its turn, or the first ones would starve the others."""
         self._arrived = asyncio.Event()
         for topic in topics:
             log._waiters[topic].add(self._arrived)
@@ -141,13 +145,18 @@ class LogConsumer:
         )
 
     async def poll(self, limit: int, wait: bool = True) -> list[Delivery]:
-        """Return the next messages, at most `limit`; waits for at least one unless told not to."""
+        """Return the next messages, at most `limit`; waits for at least one unless told not to.
+
+        Those of topics named first come first.
+        """
+        parts = self._log.partitions
         while True:
             self._arrived.clear()
             deliveries: list[Delivery] = []
             reached: dict[tuple[str, int], int] = {}
-            for (topic, part), position in self._positions.items():
-                end = self._log.end(topic, part)
+            for topic, turn in itertools.product(self._topics, range(parts)):
+                part = (self._turn + turn) % parts
+                position, end = self._positions[topic, part], self._log.end(topic, part)
                 if position < end and len(deliveries) < limit:
                     room = limit - len(deliveries)
                     batch = await self._log.read(topic, part, position, room)
@@ -156,6 +165,8 @@ class LogConsumer:
                     reached[topic, part] = last if len(batch) == room else max(last, end)
             # All at once and last: a poll that is cancelled must not skip what it had read.
             self._positions.update(reached)
+            if reached:
+                self._turn = next(reversed(reached))[1] + 1
             if deliveries or not wait:
                 return deliveries
             await self._arrived.wait()

@@ -82,6 +82,12 @@ class LocalModel:
         parameters.cpuparams.n_threads = self._threads
         parameters.cpuparams_batch.n_threads = self._threads
         parameters.verbosity = 0
+        # Left alone, so small a model falls into loops; callers that ask for sampling of their own
+        # get it.
+        parameters.sampling.top_p = 0.9
+        parameters.sampling.min_p = 0.1
+        parameters.sampling.penalty_repeat = 1.1
+        parameters.sampling.dry_multiplier = 0.8
         try:
             with _quiet(self._log_path):
                 self._server = xllamacpp.Server(parameters)

@@ -12,7 +12,7 @@ from services.events import (
     ObservationsDelivered,
     StepCompleted,
 )
-from services.message_modulation.domain import ModulatorState, bounded, forwards, inboxes
+from services.message_modulation.domain import NEWS_KEPT, ModulatorState, bounded, forwards, inboxes
 from services.message_modulation.routing import Router
 from services.runtime.journal import ModelJournal, UnitOfWork
 from services.runtime.metrics import SocietyMetrics
@@ -98,7 +98,7 @@ class Modulation:
         if message.from_step <= state.senders.get(message.from_group_id, -1):
             return (None if state.resting else state), unit.forget()
         senders = {**state.senders, message.from_group_id: message.from_step}
-        arrived = (*state.arrived, *message.observations)
+        arrived = (*state.arrived, *message.observations)[-NEWS_KEPT:]
         if not state.resting:
             new_state = replace(state, senders=senders, arrived=arrived)
             await self.groups.put(message.group_id, new_state)

@@ -22,6 +22,8 @@ Communication = Literal["structured", "random", "none"]
 
 MEMORY_KEPT = 16
 """Events in a modulator's memory before the older half is summarised."""
+NEWS_KEPT = 4
+"""Messages from other groups that a modulator attends to in a step: the newest ones."""
 RANDOM_SHARE = 0.4
 """Under random communication: the chance of any member to hear of any action."""
 RANDOM_FORWARD_SHARE = 0.25

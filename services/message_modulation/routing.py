@@ -1,12 +1,12 @@
 """The modulator's questions to its model: can it happen, who notices, who else hears of it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
 
-from services.events import Action, AgentCard, Observation, RoutedAction
+from services.events import Action, AgentCard, Neighbour, Observation, RoutedAction
 from services.message_modulation.domain import (
     RANDOM_FORWARD_SHARE,
     RANDOM_SHARE,
@@ -19,26 +19,27 @@ from services.message_modulation.domain import (
 from services.runtime.asking import ask_decision, ask_text, one_line
 from services.runtime.ids import derived_seed
 from services.runtime.journal import UnitOfWork
-from services.runtime.ports import ChatRequest, Message
+from services.runtime.ports import ChatRequest
 from services.runtime.prompts import Prompt
 
-_PLAUSIBLE = {
-    "type": "object",
-    "properties": {"plausible": {"type": "boolean"}},
-    "required": ["plausible"],
-    "additionalProperties": False,
-}
+MOST_FORWARDED = 2
+"""Groups that one action is forwarded to, at most: what a weak model sends to all floods them."""
 
 
-def _aware_schema(count: int) -> dict[str, Any]:
-    number = {"type": "integer", "minimum": 1, "maximum": count}
+def _schema(people: int, groups: int, plausibility: bool) -> dict[str, Any]:
+    """Return what an answer must look like; only what is to be decided is in it."""
+    fields: dict[str, Any] = {}
+    if plausibility:
+        fields["plausible"] = {"type": "boolean"}
+    for name, count, most in (("aware", people, people), ("groups", groups, MOST_FORWARDED)):
+        if count:
+            number = {"type": "integer", "minimum": 1, "maximum": count}
+            fields[name] = {"type": "array", "items": number, "maxItems": min(count, most)}
+    fields["reason"] = {"type": "string", "maxLength": 40}
     return {
         "type": "object",
-        "properties": {
-            "aware": {"type": "array", "items": number, "maxItems": count},
-            "reason": {"type": "string", "maxLength": 40},
-        },
-        "required": ["aware", "reason"],
+        "properties": fields,
+        "required": list(fields),
         "additionalProperties": False,
     }
 
@@ -57,28 +58,34 @@ class Router:
         return tuple(await asyncio.gather(*(self._route(state, a, unit) for a in actions)))
 
     async def _route(self, state: ModulatorState, action: Action, unit: UnitOfWork) -> RoutedAction:
-        if not await self._plausible(state, action, unit):
+        structured = self._communication == "structured"
+        answer = await self._decision(
+            unit,
+            state,
+            as_observation(RoutedAction(action)),
+            groups=state.group.neighbours if structured else (),
+            people=structured,
+        )
+        if answer.get("plausible") is False:
             return RoutedAction(action, plausible=False, reason="contradicts what has happened")
-        routed = RoutedAction(action)
-        if self._communication == "structured":
-            aware, groups = await asyncio.gather(
-                self._intra(state.agents, as_observation(routed), unit),
-                self._inter(state, action, unit),
-            )
-            return replace(
-                routed, aware_agent_ids=aware[0], aware_group_ids=groups, reason=aware[1]
+        if structured:
+            return RoutedAction(
+                action,
+                aware_agent_ids=_aware(answer, state.agents, action.agent_id),
+                aware_group_ids=_hearing(answer, state.group.neighbours),
+                reason=one_line(str(answer.get("reason", ""))),
             )
         if self._communication == "random":
             rng = Random(derived_seed("random routing", action.action_id))
             ids = [a.agent_id for a in state.agents if a.agent_id != action.agent_id]
             near = [neighbour.group_id for neighbour in state.group.neighbours]
-            return replace(
-                routed,
+            return RoutedAction(
+                action,
                 aware_agent_ids=random_receivers(rng, ids, RANDOM_SHARE),
-                aware_group_ids=random_receivers(rng, near, RANDOM_FORWARD_SHARE),
+                aware_group_ids=random_receivers(rng, near, RANDOM_FORWARD_SHARE)[:MOST_FORWARDED],
                 reason="chosen at random",
             )
-        return routed
+        return RoutedAction(action)
 
     async def route_arrived(
         self, state: ModulatorState, observation: Observation, unit: UnitOfWork
@@ -89,60 +96,41 @@ class Router:
             return random_receivers(rng, [a.agent_id for a in state.agents], RANDOM_SHARE)
         if self._communication == "none":
             return ()
-        return (await self._intra(state.agents, observation, unit))[0]
+        # It has happened already: whether it can is not asked here.
+        without_memory = replace(state, memory=(), summary="")
+        answer = await self._decision(unit, without_memory, observation, groups=(), people=True)
+        return _aware(answer, state.agents, observation.from_agent_id)
 
-    async def _plausible(self, state: ModulatorState, action: Action, unit: UnitOfWork) -> bool:
-        if not state.memory:
-            return True  # Nothing has happened that it could contradict.
-        prompt = self._prompts["plausible"].render(
-            summary=state.summary, memory=state.memory, name=action.agent_name, text=action.text
-        )
-        request = ChatRequest(prompt, max_tokens=12, temperature=0.0, json_schema=_PLAUSIBLE)
-        call = f"plausible/{action.action_id}"
-        answer = await ask_decision(unit, call, "simulator", "plausibility", request)
-        return answer is None or answer.get("plausible") is not False
-
-    async def _intra(
+    async def _decision(
         self,
-        people: Sequence[AgentCard],
-        observation: Observation,
         unit: UnitOfWork,
-    ) -> tuple[tuple[str, ...], str]:
-        """Return who else of the group becomes aware, and the reason given.
+        state: ModulatorState,
+        observation: Observation,
+        *,
+        groups: Sequence[Neighbour],
+        people: bool,
+    ) -> dict[str, Any]:
+        """Return what the model decides; it reaches nobody when it cannot be read.
 
         The prompt lists the whole group, so that all actions of a step share its beginning.
         """
-        if all(person.agent_id == observation.from_agent_id for person in people):
-            return (), "nobody else is here"
-        prompt = self._prompts["intra"].render(
-            people=people, name=observation.from_name, text=observation.text
+        others = any(a.agent_id != observation.from_agent_id for a in state.agents)
+        listed_people = state.agents if people and others else ()
+        if not (listed_people or groups or state.memory):
+            return {"reason": "nobody else is here"}
+        prompt = self._prompts["route"].render(
+            people=listed_people,
+            groups=groups,
+            memory=state.memory,
+            summary=state.summary,
+            name=observation.from_name,
+            text=observation.text,
         )
-        answer = await self._aware(unit, f"intra/{observation.message_id}", prompt, len(people))
-        named = (people[place].agent_id for place in listed(answer.get("aware"), len(people)))
-        ids = tuple(agent_id for agent_id in named if agent_id != observation.from_agent_id)
-        return ids, one_line(str(answer.get("reason", "")))
-
-    async def _inter(
-        self, state: ModulatorState, action: Action, unit: UnitOfWork
-    ) -> tuple[str, ...]:
-        near = state.group.neighbours
-        if not near:
-            return ()
-        prompt = self._prompts["inter"].render(
-            groups=near, summary=state.summary, name=action.agent_name, text=action.text
-        )
-        answer = await self._aware(unit, f"inter/{action.action_id}", prompt, len(near))
-        return tuple(near[place].group_id for place in listed(answer.get("aware"), len(near)))
-
-    async def _aware(
-        self, unit: UnitOfWork, call: str, prompt: tuple[Message, ...], count: int
-    ) -> dict[str, Any]:
-        """Return the decision; when no readable one is to be had, it reaches nobody."""
-        request = ChatRequest(
-            prompt, max_tokens=60, temperature=0.0, json_schema=_aware_schema(count)
-        )
+        schema = _schema(len(listed_people), len(groups), plausibility=bool(state.memory))
+        request = ChatRequest(prompt, max_tokens=80, temperature=0.0, json_schema=schema)
+        call = f"route/{observation.message_id}"
         answer = await ask_decision(unit, call, "simulator", "route", request)
-        return answer if answer is not None else {"aware": [], "reason": "no readable decision"}
+        return answer if answer is not None else {"reason": "no readable decision"}
 
     async def summarise(self, summary: str, older: Sequence[str], unit: UnitOfWork) -> str:
         """Return the chronicle with `older` events taken in."""
@@ -150,3 +138,15 @@ class Router:
         request = ChatRequest(prompt, max_tokens=100, temperature=0.5)
         text = await ask_text(unit, "summary", "simulator", "memory", request)
         return one_line(text) or summary
+
+
+def _aware(
+    answer: Mapping[str, Any], people: Sequence[AgentCard], actor_id: str
+) -> tuple[str, ...]:
+    named = (people[place].agent_id for place in listed(answer.get("aware"), len(people)))
+    return tuple(agent_id for agent_id in named if agent_id != actor_id)
+
+
+def _hearing(answer: Mapping[str, Any], groups: Sequence[Neighbour]) -> tuple[str, ...]:
+    places = listed(answer.get("groups"), len(groups))
+    return tuple(groups[place].group_id for place in places)[:MOST_FORWARDED]

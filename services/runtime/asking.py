@@ -1,5 +1,6 @@
 """Asking a model for text or for a decision, and what becomes of answers that are neither."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -12,19 +13,37 @@ from services.runtime.ports import ChatRequest, Completion, Role
 
 _log = structlog.get_logger(__name__)
 
+# Neither the number of a list item nor an abbreviation or an initial ends a sentence.
+_NOT_AFTER = r"(?<!\b\d)(?<!\n\d\d)(?<!\A\d\d)" + "".join(
+    rf"(?<!\b{word})"
+    for word in ("[A-HJ-Z]", "Dr", "Mr", "Ms", "Mrs", "St", "Prof", "vs", r"e\.g", r"i\.e")
+)
+_SENTENCE_END = re.compile(
+    rf"(?:{_NOT_AFTER}\.|\.{{2}}|[!?\u2026])[.!?\u2026]{{0,4}}"
+    r"[\"')\]*_\u201d\u2019\u00bb]{0,4}(?=\s|$)"
+    r"|[\u3002\uff01\uff1f\u061f]+[\u300d\u201d]*"
+)
+
 
 def one_line(text: str) -> str:
     """Return `text` with every run of white space as one space."""
     return " ".join(text.split())
 
 
+def complete_sentences(text: str) -> str:
+    """Return a text up to the end of its last complete sentence; empty when it has none."""
+    text = text.strip()
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    return text[: ends[-1]] if ends else ""
+
+
 def whole_sentences(completion: Completion) -> str:
-    """Return the text; if it was cut off, up to its last complete sentence or line."""
+    """Return the text; if it was cut off, up to its last complete sentence or line, if any."""
     text = completion.text.strip()
-    if completion.finish_reason == "stop" or text.endswith((".", "!", "?")):
+    if completion.finish_reason == "stop":
         return text
-    end = max(text.rfind(mark) for mark in (". ", "! ", "? ", "\n"))
-    return text[: end + 1].strip() if end > 0 else text
+    lines = text[: text.rfind("\n") + 1].strip()
+    return max(complete_sentences(text), lines, key=len) or text
 
 
 async def ask_text(

@@ -5,13 +5,14 @@ unit and the name of the call before it is used; a unit that is repeated after a
 answers and decides what it decided before. When the unit is done, its answers are dropped.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
 import orjson
 
 from services.runtime.ids import derived_seed
+from services.runtime.metrics import ModelMetrics
 from services.runtime.ports import (
     ChatAnswer,
     ChatModel,
@@ -41,13 +42,19 @@ class ModelJournal:
 
     With `seeded` every request carries a seed that follows from its unit and call, for runs that
     must come out the same; without, none does, because some servers fail on seeds under load.
+    Malformed answers are counted in `metrics`.
     """
 
     def __init__(
-        self, topic: str, model: ChatModel, publisher: Publisher, seeded: bool = False
+        self,
+        topic: str,
+        model: ChatModel,
+        publisher: Publisher,
+        seeded: bool = False,
+        metrics: ModelMetrics | None = None,
     ) -> None:
         self.topic = topic
-        self.malformed: Counter[str] = Counter()
+        self.metrics = metrics or ModelMetrics()
         self._model = model
         self._publisher = publisher
         self._seeded = seeded
@@ -108,7 +115,7 @@ class UnitOfWork:
 
     def count_malformed(self, stage: str) -> None:
         """Note that an answer did not have the form asked for."""
-        self._journal.malformed[stage] += 1
+        self._journal.metrics.malformed[stage] += 1
 
     def forget(self) -> list[Record]:
         """Return the records that drop the unit's answers: publish them when its work is done."""

@@ -14,6 +14,8 @@ class ModelMetrics:
     completion_tokens: Counter[str] = field(default_factory=Counter)
     retries: Counter[str] = field(default_factory=Counter)
     """Repeated requests by cause."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Requests that the server will never answer, by stage."""
     malformed: Counter[str] = field(default_factory=Counter)
     """Answers that did not have the form asked for, by stage."""
 
@@ -24,7 +26,6 @@ class SocietyMetrics:
 
     agents: int = 0
     born: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
     groups: int = 0
     steps: int = 0
     actions: Counter[str] = field(default_factory=Counter)

@@ -17,23 +17,11 @@ from services.runtime.wire import chat_body, parse_chat, parse_embeddings
 
 T = TypeVar("T")
 
-STAGE_PRIORITY = {
-    stage: -number
-    for number, stage in enumerate(
-        (
-            "birth",
-            "act",
-            "memory",
-            "plausibility",
-            "route",
-            "scenario",
-            "instruction",
-            "response",
-            "judge",
-        )
-    )
-}
-"""Later stages go first, so that work in progress is finished before new work is begun."""
+_SOCIETY = ("birth", "act", "memory", "route")
+_LINE = ("scenario", "instruction", "response", "judge")
+STAGE_PRIORITY = dict.fromkeys(_SOCIETY, 0) | {s: -n for n, s in enumerate(_LINE, start=1)}
+"""Lowest first. Later stages go first, so that work in progress is finished before new work is
+begun; those of the society are equal, so that no group waits for others to get further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +128,7 @@ class HttpModels:
                     content = await self._post(endpoint, path, body)
                 return _parsed(content, parse)
             except Rejected as error:
+                self._metrics.refused[stage] += 1
                 raise Rejected(
                     f"model {endpoint.model!r} at {endpoint.url} refuses this request "
                     f"(stage {stage}): {error}"
@@ -171,7 +160,7 @@ class HttpModels:
                 content = await response.read()
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Retryable(f"{type(error).__name__} {error}") from error
+            raise Retryable(_told(error, self._settings.timeout_seconds)) from error
         if status != 200:
             _raise_status(status, content)
         return content
@@ -185,9 +174,22 @@ def _parsed(content: bytes, parse: Callable[[Mapping[str, Any]], T]) -> T:
 
 
 def _cause(error: Retryable) -> str:
-    """Return a short name to count by: `HTTP 503`, `TimeoutError`."""
-    cause = error.__cause__
-    return str(error).partition(":")[0] if cause is None else type(cause).__name__
+    """Return a short name to count by."""
+    match error.__cause__:
+        case None:
+            return str(error).partition(":")[0]  # HTTP 503
+        case TimeoutError():
+            return "time-out"
+        case aiohttp.ClientConnectionError() | OSError():
+            return "broken connection"
+        case _:
+            return "unreadable answer"
+
+
+def _told(error: Exception, timeout_seconds: float) -> str:
+    if isinstance(error, TimeoutError) and not str(error):
+        return f"no answer within {timeout_seconds:g} s"
+    return f"{type(error).__name__} {error}"
 
 
 def _raise_status(status: int, content: bytes) -> None:
@@ -217,6 +219,6 @@ async def served_models(url: str, api_key: str = "", timeout_seconds: float = 10
                 raise Rejected(f"{url}/v1/models answered HTTP {response.status}; {advice}")
             return [model["id"] for model in orjson.loads(content)["data"]]
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        raise Rejected(f"{url}: {type(error).__name__} {error}; {advice}") from error
+        raise Rejected(f"{url}: {_told(error, timeout_seconds)}; {advice}") from error
     except (KeyError, TypeError) as error:
         raise Rejected(f"{url}/v1/models gave no list of models; {advice}") from error

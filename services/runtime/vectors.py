@@ -11,23 +11,27 @@ _SCALE = 127.0
 
 
 def quantised(vector: Sequence[float]) -> bytes:
-    """Return an L2-normalised vector in one signed byte per dimension (a quarter of float32)."""
-    scaled = np.clip(np.asarray(vector, dtype=np.float32) * _SCALE * 4, -_SCALE, _SCALE)
-    return bytes(scaled.round().astype(np.int8).tobytes())
+    """Return the direction of a vector in one signed byte per dimension (a quarter of float32).
+
+    Scaled by its largest component, whose size is lost: only for cosines.
+    """
+    array = np.asarray(vector, dtype=np.float32)
+    largest = np.abs(array).max(initial=0.0) or 1.0
+    return bytes((array / largest * _SCALE).round().astype(np.int8).tobytes())
 
 
 def similarities(query: Sequence[float], stored: Sequence[bytes]) -> list[float]:
     """Return the cosine similarity of a vector to each quantised one; 0 where lengths differ."""
-    if not stored:
-        return []
-    length = len(query)
-    if any(len(item) != length for item in stored):
-        return [0.0] * len(stored)
-    matrix = np.frombuffer(b"".join(stored), dtype=np.int8).reshape(len(stored), length)
-    unit = np.asarray(query, dtype=np.float32)
-    norms = np.linalg.norm(matrix.astype(np.float32), axis=1) * (np.linalg.norm(unit) or 1.0)
-    products = matrix.astype(np.float32) @ unit
-    return [float(p / n) if n else 0.0 for p, n in zip(products, norms, strict=True)]
+    vector = np.asarray(query, dtype=np.float32)
+    fitting = [place for place, item in enumerate(stored) if len(item) == len(query)]
+    joined = b"".join(stored[place] for place in fitting)
+    matrix = np.frombuffer(joined, dtype=np.int8).reshape(len(fitting), len(query))
+    matrix = matrix.astype(np.float32)
+    norms = np.linalg.norm(matrix, axis=1) * np.linalg.norm(vector)
+    found = [0.0] * len(stored)
+    for place, product, norm in zip(fitting, matrix @ vector, norms, strict=True):
+        found[place] = float(product / norm) if norm else 0.0
+    return found
 
 
 def cosine(first: Sequence[float], second: Sequence[float]) -> float:

@@ -48,7 +48,7 @@ def write_society(path: Path, count: int) -> Path:
     return path
 
 
-def command(*arguments: str | Path) -> list[str]:
+def command(*arguments: str | int | Path) -> list[str]:
     """Return the command line of `matrix` in this environment."""
     return [sys.executable, "-m", "services.cli", *map(str, arguments)]
 

@@ -11,12 +11,19 @@ from deltalake import DeltaTable
 from services.events import codec
 from services.events.topics import TOPICS, Topic
 from services.local.log import Log
+from services.runtime.tables import list_tables
 
 
 def rows(out: Path, dataset: str = "sft") -> list[dict[str, Any]]:
     """Return a dataset's rows, by id."""
     table = DeltaTable(str(out / "datasets" / dataset)).to_pyarrow_table()
     return sorted(table.to_pylist(), key=lambda row: row["id"])
+
+
+def ids(out: Path, dataset: str = "sft") -> set[str]:
+    """Return the ids of a dataset's rows; none while there is no table."""
+    there = dataset in list_tables(str(out / "datasets"))
+    return {row["id"] for row in rows(out, dataset)} if there else set()
 
 
 def events(out: Path, topic: Topic) -> list[Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from services.events.topics import SAMPLES_JUDGED
 from services.local.simulator import Simulator, SimulatorSettings
 from tests.e2e.driving import DEADLINE_SECONDS, Ended, at_work, ended
-from tests.e2e.reading import count, rows
+from tests.e2e.reading import count, ids, rows
 
 SLOW = {"slots": 4, "seconds_per_call": 0.02}
 """Leaves time for what happens in the middle of a run."""
@@ -38,14 +39,12 @@ class Server:
 
     async def knocked(self) -> None:
         """Wait until somebody asks who is sent away."""
-        asked = asyncio.Event()
-
-        async def send_away(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.close()
-            asked.set()
-
-        async with await asyncio.start_server(send_away, "127.0.0.1", self.port):
-            await asyncio.wait_for(asked.wait(), DEADLINE_SECONDS)
+        # Not asyncio's server: closed while others arrive, it leaves their connections open.
+        with socket.create_server(("127.0.0.1", self.port)) as door:
+            door.setblocking(False)
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                visitor, _ = await asyncio.get_running_loop().sock_accept(door)
+            visitor.close()
 
 
 @asynccontextmanager
@@ -96,7 +95,7 @@ async def test_a_dead_model_is_given_up_with_the_reason_and_a_sound_one_goes_on(
         run = ("run", "--model", server.url, *order, "--out", tmp_path)
         for faults, reason in (
             ({"error_500": 1.0}, "gave no answer for 0.5 s (stage birth); last: HTTP 500"),
-            ({"hang": 1.0}, "gave no answer for 0.5 s (stage birth); last: TimeoutError"),
+            ({"hang": 1.0}, "gave no answer for 0.5 s (stage birth); last: no answer within 0.5 s"),
             (REFUSES_ALL, "It refuses any other request, too: check the model's name, the API key"),
         ):
             await server.become(**faults)
@@ -107,6 +106,22 @@ async def test_a_dead_model_is_given_up_with_the_reason_and_a_sound_one_goes_on(
         assert_complete(await ended(*run), tmp_path, 4)
 
 
+async def test_a_model_that_refuses_all_prompts_of_a_society_is_told_and_why_is_logged(
+    tmp_path: Path,
+) -> None:
+    order = ("--agents", "3", "--samples", "1", "--out")
+    async with serving(max_model_len=40) as server:
+        run = ("run", "--model", server.url, *order)
+        silent, verbose = await asyncio.gather(
+            ended(*run, tmp_path / "silent"), ended(*run, tmp_path / "verbose", "--verbose")
+        )
+    for run_ in (silent, verbose):
+        assert run_.code == 3, run_.told
+        assert re.search(r"refused │ \d+ birth", run_.told), run_.told
+    assert "HTTP 400" not in silent.told
+    assert re.search(r"model refused .*HTTP 400.*greater than max_model_len=40", verbose.told)
+
+
 async def test_a_server_that_goes_turns_all_away_or_comes_back_in_the_middle_spoils_nothing(
     tmp_path: Path,
 ) -> None:
@@ -114,11 +129,10 @@ async def test_a_server_that_goes_turns_all_away_or_comes_back_in_the_middle_spo
     async with serving(**SLOW) as server:
         run = ("run", "--model", server.url, *order, "--patience")
         async with at_work(*run, "1") as running:
-            await running.until_judged(tmp_path, 2)
+            await running.until(lambda: bool(ids(tmp_path)))
             await server.go()
             assert_given_up(await running.end(), "gave no answer for 1 s")
-        kept = {row["id"] for row in rows(tmp_path)}
-        assert kept
+        kept = ids(tmp_path)
 
         judged = count(tmp_path, SAMPLES_JUDGED)
         await server.become(**SLOW)
@@ -137,4 +151,4 @@ async def test_a_server_that_goes_turns_all_away_or_comes_back_in_the_middle_spo
             completed = await running.end()
         assert_complete(completed, tmp_path, 36)
         assert retries(completed) > 0
-        assert kept < {row["id"] for row in rows(tmp_path)}
+        assert kept < ids(tmp_path)

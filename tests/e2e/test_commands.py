@@ -121,8 +121,8 @@ def test_an_export_replaces_an_earlier_one_and_nothing_else(
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        (("--name", "../elsewhere"), "--name '../elsewhere' cannot be a folder's name"),
-        (("--name", "a/b"), "--name 'a/b' cannot be a folder's name"),
+        (("--name", "../elsewhere"), "dataset name '../elsewhere' cannot be a folder's name"),
+        (("--name", "a/b"), "dataset name 'a/b' cannot be a folder's name"),
         (("--kind", "poetry"), "unknown dataset kind 'poetry'; known: domain, sft"),
         (("--kind", "domain"), "kind 'domain' needs a requirement text"),
         (("--requirement", "ships"), "kind 'sft' takes no requirement"),

@@ -33,7 +33,7 @@ def test_two_runs_make_twice_as_many_samples_and_commands_show_them(
     assert re.search(r"sft.*24", listed.stdout)
     shown = matrix("datasets", "show", "sft", "--out", out, "--samples", "1")
     assert shown.returncode == 0
-    assert "assistant:" in shown.stderr
+    assert shown.stdout.count("user: ") == shown.stdout.count("assistant: ") == 1
 
     scenarios = {scenario.scenario_id: scenario for scenario in events(out, SCENARIOS_EXTRACTED)}
     for row in after:

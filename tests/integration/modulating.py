@@ -85,11 +85,12 @@ class Running:
         return found
 
     def named(self, listed: str, text: str) -> set[str]:
-        """Return the ids that the model named when asked who of `people` or `groups` hears."""
+        """Return the ids that the model named as those of `people` or `groups` who hear it."""
         ids = {"people": [p.agent_id for p in PEOPLE], "groups": [n.group_id for n in NEAR]}
+        field = {"people": "aware", "groups": "groups"}[listed]
         prompt = re.compile(rf"<{listed}>.*{re.escape(text)}", re.DOTALL)
         calls = [call for call in self.process.chat.log if prompt.search(call.prompts[0])]
-        return {ids[listed][n - 1] for n in orjson.loads(calls[-1].answers[0])["aware"]}
+        return {ids[listed][n - 1] for n in orjson.loads(calls[-1].answers[0])[field]}
 
 
 @asynccontextmanager

@@ -97,6 +97,6 @@ async def process(
             settings=_HASTY,
         ) as models,
     ):
-        journal = ModelJournal(MODEL_ANSWERS.name, models, log)
+        journal = ModelJournal(MODEL_ANSWERS.name, models, log, metrics=metrics.model)
         journal.restore(await log.history(MODEL_ANSWERS.name))
         yield Process(log, models, journal, metrics, simulator)

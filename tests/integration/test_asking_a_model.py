@@ -29,10 +29,11 @@ class Desk:
     log: Log
     models: HttpModels
     simulator: Simulator
+    metrics: ModelMetrics
     journal: ModelJournal
 
     async def restart(self) -> None:
-        self.journal = ModelJournal(TOPIC, self.models, self.log)
+        self.journal = ModelJournal(TOPIC, self.models, self.log, metrics=self.metrics)
         self.journal.restore(await self.log.history(TOPIC))
 
     async def decide(self, tokens: int, schema: dict[str, Any] = PLAUSIBLE) -> Any:
@@ -55,22 +56,24 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     simulator = Simulator(SimulatorSettings(max_model_len=200))
     endpoint = Endpoint(await simulator.start(), "simulated")
     calls = CallSettings(patience_seconds=0.0)
-    async with HttpModels({"simulator": endpoint}, ModelMetrics(), 8, calls) as models:
-        yield Desk(log, models, simulator, ModelJournal(TOPIC, models, log))
+    metrics = ModelMetrics()
+    async with HttpModels({"simulator": endpoint}, metrics, 8, calls) as models:
+        journal = ModelJournal(TOPIC, models, log, metrics=metrics)
+        yield Desk(log, models, simulator, metrics, journal)
     await simulator.stop()
     await log.close()
 
 
 async def test_a_decision_is_the_object_that_was_asked_for(desk: Desk) -> None:
     assert await desk.decide(TOKENS) == {"plausible": True}
-    assert (desk.simulator.calls, desk.journal.malformed) == (1, {})
+    assert (desk.simulator.calls, desk.metrics.malformed) == (1, {})
 
 
 async def test_a_decision_that_was_cut_off_is_asked_for_once_more_with_twice_the_tokens(
     desk: Desk,
 ) -> None:
     assert await desk.decide(TOKENS // 2) == {"plausible": True}
-    assert (desk.simulator.calls, desk.journal.malformed) == (2, {"plausibility": 1})
+    assert (desk.simulator.calls, desk.metrics.malformed) == (2, {"plausibility": 1})
 
 
 @pytest.mark.parametrize(
@@ -81,7 +84,7 @@ async def test_after_two_malformed_answers_there_is_no_decision(
     tokens: int, schema: dict[str, Any], desk: Desk
 ) -> None:
     assert await desk.decide(tokens, schema) is None
-    assert (desk.simulator.calls, desk.journal.malformed) == (2, {"plausibility": 2})
+    assert (desk.simulator.calls, desk.metrics.malformed) == (2, {"plausibility": 2})
 
 
 @pytest.mark.parametrize("tokens", [1, TOKENS // 2, TOKENS])
@@ -95,7 +98,7 @@ async def test_after_a_restart_the_same_is_decided_without_asking(tokens: int, d
 
 async def test_a_refused_question_is_no_decision_and_no_malformed_answer(desk: Desk) -> None:
     assert await desk.decide(1000) is None
-    assert (desk.simulator.calls, desk.journal.malformed) == (0, {})
+    assert (desk.simulator.calls, desk.metrics.malformed) == (0, {})
 
 
 async def test_a_text_comes_in_whole_sentences_and_is_empty_when_refused(desk: Desk) -> None:

@@ -16,6 +16,7 @@ from services.events.topics import (
     Topic,
 )
 from services.local.log import Log
+from services.message_modulation.domain import NEWS_KEPT
 from services.runtime.ports import Delivery
 from tests.integration.modulating import LONELY, SALE, Running, acted, news, running
 from tests.integration.running import events, open_log
@@ -142,11 +143,11 @@ async def test_a_message_that_comes_while_its_group_is_released_is_kept(log: Log
                 now.consumer.on_forwarded(
                     delivery(MESSAGES_FORWARDED, "g0", news(0, SALE, sender=f"g{n}"))
                 )
-                for n in range(1, 9)
+                for n in range(NEWS_KEPT)
             ),
         )
         assert not now.state().parked
-        assert {o.message_id for o in now.state().arrived} == {f"g{n}/0" for n in range(1, 9)}
+        assert {o.message_id for o in now.state().arrived} == {f"g{n}/0" for n in range(NEWS_KEPT)}
     assert await tokens(log) == [1]
 
 

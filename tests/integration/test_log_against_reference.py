@@ -124,5 +124,5 @@ class LogAndReference(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-LogAndReference.TestCase.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+LogAndReference.TestCase.settings = settings(max_examples=25, stateful_step_count=20)
 TestLogAndReference = LogAndReference.TestCase

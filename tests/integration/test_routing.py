@@ -17,7 +17,7 @@ from services.events.topics import (
     STEP_COMPLETED,
 )
 from services.local.log import Log
-from services.message_modulation.domain import MEMORY_KEPT, Communication
+from services.message_modulation.domain import MEMORY_KEPT, NEWS_KEPT, Communication
 from services.runtime.ports import Record
 from tests.integration.modulating import GROUP, SALE, acted, news, running
 from tests.integration.running import events, open_log
@@ -58,7 +58,9 @@ async def test_a_number_off_the_list_is_dropped_and_the_others_count(
     strays = []
     for answer in answers:
         fields = orjson.loads(answer.value)
-        fields["completions"][0]["text"] = '{"aware": [99, 0, -1, true, "3", 4, 4, 9]}'
+        fields["completions"][0]["text"] = (
+            '{"aware": [99, 0, -1, true, "3", 4, 4, 9], "groups": [-1, 4, 99, "5", 4]}'
+        )
         strays.append(Record(answer.topic, answer.key, orjson.dumps(fields)))
     other = open_log(tmp_path / "other.db")
     await other.publish(strays)
@@ -76,9 +78,9 @@ async def test_an_unreadable_decision_is_asked_once_more_then_reaches_nobody_and
 ) -> None:
     async with running(log, truncated=1.0) as now:
         await now.handle(acted(0, SALE, SALE))
-        # Two actions, each to the people and to the groups, each twice.
-        assert now.process.metrics.model.calls["route"] == 8
-        assert now.process.journal.malformed["route"] == 8
+        # Two actions, each twice.
+        assert now.process.metrics.model.calls["route"] == 4
+        assert now.process.metrics.model.malformed["route"] == 4
     (token,) = await events(log, OBSERVATIONS_DELIVERED)
     assert token.inboxes == ()
     assert await events(log, MESSAGES_FORWARDED) == []
@@ -92,7 +94,7 @@ async def test_a_decision_that_is_readable_the_second_time_counts(log: Log) -> N
     async with running(log, truncated=0.5, seed=1) as now:
         await now.handle(acted(0, SALE, group=alone))
         assert now.process.metrics.model.calls["route"] == 2
-        assert now.process.journal.malformed["route"] == 1
+        assert now.process.metrics.model.malformed["route"] == 1
         (step,) = await events(log, STEP_COMPLETED)
         assert set(step.actions[0].aware_agent_ids) == now.named("people", SALE) - {"a0"}
 
@@ -103,7 +105,7 @@ async def test_broken_bodies_and_busy_servers_change_no_decision(tmp_path: Path,
         await now.handle(acted(0, *[SALE] * 4))
         await troubled.handle(acted(0, *[SALE] * 4))
         assert troubled.process.metrics.model.retries.total() > 0
-        assert troubled.process.journal.malformed.total() == 0
+        assert troubled.process.metrics.model.malformed.total() == 0
     assert await events(other, STEP_COMPLETED) == await events(log, STEP_COMPLETED)
     await other.close()
 
@@ -149,6 +151,31 @@ async def test_no_more_than_the_eight_nearest_groups_are_candidates(log: Log) ->
     assert [len(text.strip().splitlines()) for text in lists] == [8] * len(society.groups)
 
 
+async def test_an_action_goes_to_two_other_groups_at_most_whatever_the_model_says(
+    tmp_path: Path, log: Log
+) -> None:
+    async with running(log) as now:
+        await now.modulation.route_step(acted(0, SALE))
+        (answer,) = await log.history(MODEL_ANSWERS.name)
+    fields = orjson.loads(answer.value)
+    fields["completions"][0]["text"] = '{"aware": [], "groups": [8, 7, 6, 5, 4, 3, 2, 1]}'
+    other = open_log(tmp_path / "other.db")
+    await other.publish([Record(answer.topic, answer.key, orjson.dumps(fields))])
+    async with running(other) as now:
+        await now.handle(acted(0, SALE))
+    (step,) = await events(other, STEP_COMPLETED)
+    assert step.actions[0].aware_group_ids == ("g1", "g2")
+    await other.close()
+
+
+async def test_a_group_attends_to_the_newest_messages_only(log: Log) -> None:
+    async with running(log) as now:
+        for step in range(NEWS_KEPT + 3):
+            await now.handle(news(step, f"{SALE} Stall {step}."))
+        kept = [o.text for o in now.state().arrived]
+    assert kept == [f"{SALE} Stall {step}." for step in range(3, NEWS_KEPT + 3)]
+
+
 async def test_memory_is_bounded_and_its_older_half_summarised(log: Log) -> None:
     async with running(log) as now:
         for step in range(8):
@@ -168,7 +195,9 @@ async def test_random_and_no_communication_ask_nobody_who_hears(
     async with running(log, communication) as now:
         for step in range(6):
             await now.handle(news(step, SALE), acted(step, *[SALE] * 4))
-        assert now.process.metrics.model.calls["route"] == 0
+        asked = [call.prompts[0] for call in now.process.chat.log]
+    # Whether an action can happen is asked all the same.
+    assert not any("<people>" in prompt or "<groups>" in prompt for prompt in asked)
     steps = await events(log, STEP_COMPLETED)
     reached = [a for step in steps for r in step.actions for a in r.aware_agent_ids]
     sent = [m for m in await events(log, MESSAGES_FORWARDED) if m.from_group_id == "g0"]

@@ -11,7 +11,7 @@ import services.agent_state
 from services.agent_state.application import Society
 from services.agent_state.codec import GROUP_STATE
 from services.agent_state.consumer import SocietyConsumer
-from services.agent_state.domain import Agent, GroupState
+from services.agent_state.domain import OBSERVATIONS_HEEDED, Agent, GroupState
 from services.events import Group, Inbox, Observation, ObservationsDelivered
 from services.events.topics import (
     AGENTS,
@@ -201,10 +201,12 @@ async def test_a_model_that_refuses_every_prompt_does_not_stop_the_group(log: Lo
 
 
 async def test_observations_too_long_to_embed_do_not_stop_the_group(log: Log) -> None:
-    crowd = Inbox("a0", tuple(seen(n, f"Zoe tells story number {n} again.") for n in range(20)))
+    crowd = Inbox(
+        "a0", tuple(seen(n, f"Zoe tells story number {n}" + " again" * 30) for n in range(20))
+    )
     async with running(log, embedded_tokens=60) as now:
         await now.handle(token(0), token(1, crowd), token(2))
     assert await events(log, DEAD_LETTERS) == []
     outcomes = await events(log, AGENTS_ACTED)
     assert [outcome.step for outcome in outcomes] == [0, 1, 2]
-    assert len(outcomes[1].actions[0].observed) == 20
+    assert len(outcomes[1].actions[0].observed) == OBSERVATIONS_HEEDED

@@ -6,7 +6,7 @@ To add a kind, add a folder; nothing else changes. `dpo`, `reasoning`, `code`, `
 
 import itertools
 import tomllib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,6 +14,17 @@ from typing import Any
 from services.events import FilterSpec, Requirement
 from services.runtime.errors import NotFound, Rejected
 from services.runtime.prompts import Prompt
+
+_KNOBS = {
+    "description": "",
+    "needs_domain": False,
+    "categories": ("",),
+    "complexities": (0,),
+    "styles": ("",),
+    "filter": {},
+}
+"""Knobs of a kind's file, with a value of their type; so are the defaults of a filter."""
+_FILTER_KNOBS = asdict(FilterSpec())
 
 
 @dataclass(frozen=True)
@@ -53,27 +64,41 @@ def load_kinds(folder: Path = Path(__file__).parent) -> dict[str, Kind]:
     """Return the kinds by name.
 
     Raises:
-        ValueError: a kind's file lacks a knob, or has one that is not known.
+        ValueError: a kind's file is no TOML, lacks a knob, or has one that is not known or of
+            another type; the message names the file and the knob.
     """
     kinds = {}
     for path in sorted(folder.glob("*/kind.toml")):
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-        knobs = fields.pop("filter")
-        name = path.parent.name
         try:
-            kinds[name] = Kind(
-                name=name,
-                prompt=Prompt(path.parent / "instruction.md"),
-                filter=FilterSpec(**{**knobs, "stages": tuple(knobs["stages"])}),
-                **_tuples(fields),
-            )
-        except TypeError as error:
+            given = tomllib.loads(path.read_text(encoding="utf-8"))
+        except tomllib.TOMLDecodeError as error:
             raise ValueError(f"{path}: {error}") from error
+        fields = _checked(given, _KNOBS, f"{path}:")
+        knobs = _checked(fields.pop("filter"), _FILTER_KNOBS, f"{path}: [filter]")
+        prompt = Prompt(path.parent / "instruction.md")
+        name = path.parent.name
+        kinds[name] = Kind(name=name, filter=FilterSpec(**knobs), prompt=prompt, **fields)
     return kinds
 
 
-def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
+def _checked(given: dict[str, Any], known: dict[str, Any], place: str) -> dict[str, Any]:
+    """Return the knobs as given, lists as tuples."""
+    if missing := sorted(known.keys() - given.keys()):
+        raise ValueError(f"{place} lacks {', '.join(missing)}")
+    if unknown := sorted(given.keys() - known.keys()):
+        raise ValueError(f"{place} has unknown knobs: {', '.join(unknown)}")
+    values = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
+    for key, value in values.items():
+        if not _is_like(value, known[key]):
+            raise ValueError(f"{place} {key} is {value!r}, expected the like of {known[key]!r}")
+    return values
+
+
+def _is_like(value: object, pattern: object) -> bool:
+    """Return whether a value has the type of another one; a list, entries of that of its first."""
+    if isinstance(value, tuple) and isinstance(pattern, tuple):
+        return bool(value) and all(_is_like(entry, pattern[0]) for entry in value)
+    return type(value) is type(pattern) or (type(value) is int and isinstance(pattern, float))
 
 
 def find_kind(kinds: dict[str, Kind], name: str) -> Kind:

@@ -12,8 +12,8 @@ from services.local.simulator.prompt import Prompt, content_words, overlap
 YES_SHARE = 0.95
 """Share of actions taken for plausible."""
 _CONTRADICTION = re.compile(r"\b(?:impossible|contradicts)\b", re.IGNORECASE)
-_CHANCE_ALONE = 0.25
-_CHANCE_PER_SHARED_WORD = 0.12
+_CHANCE_ALONE = 0.1
+_CHANCE_PER_SHARED_WORD = 0.2
 _HIGHEST_CHANCE = 0.85
 _VERDICT_SCALE = 1.5
 _VERDICT_OVERLAP = 2.0
@@ -22,25 +22,25 @@ _PLAUSIBILITY_NAMES = frozenset(
 )
 
 
-def listed_choice(prompt: Prompt, random: Random, stray_share: float) -> list[int]:
-    """Return which entries of the prompt's numbered list have to do with the action.
+def listed_choice(prompt: Prompt, random: Random, stray_share: float, name: str = "") -> list[int]:
+    """Return which entries of the numbered list that `name` chooses from concern the action.
 
     An entry is in with a chance that grows with the content words it shares with the last
-    `<action>`: about a third of unrelated ones. With a chance of `stray_share` one number that is
+    `<action>`: about a tenth of unrelated ones. With a chance of `stray_share` one number that is
     not on the list is added.
     """
     action = prompt.last("action")
     if action is None:
         action = " ".join(text for tag, text in prompt.sections if tag not in ("people", "groups"))
-    action_words = set(content_words(action))
     chosen = []
-    for number, line in prompt.listed.items():
-        shared = len(action_words.intersection(content_words(line)))
+    listed = prompt.listed(name)
+    for number, line in listed.items():
+        shared = overlap(action, line)
         chance = min(_HIGHEST_CHANCE, _CHANCE_ALONE + _CHANCE_PER_SHARED_WORD * shared)
         if random.random() < chance:
             chosen.append(number)
     if stray_share and random.random() < stray_share:
-        chosen.append(max(prompt.listed, default=0) + random.randint(1, 9))
+        chosen.append(max(listed, default=0) + random.randint(1, 9))
     return chosen
 
 

@@ -95,8 +95,8 @@ class _Conforming:
             items = referred(items, self._root)
         values: list[Any] = []
         wanted = least
-        if self._asks_for_listed(items):
-            values += self._listed(items, least, most if bounded else None)
+        if self._asks_for_listed(items, name):
+            values += self._listed(items, name, least, most if bounded else None)
         else:
             # Two at least, where it may: an empty list is seldom what was asked for.
             wanted = self._random.randint(max(least, min(2, most)), most)
@@ -113,13 +113,13 @@ class _Conforming:
             raise SchemaError(f"Unsatisfiable schema: {least} distinct items not found")
         return values
 
-    def _asks_for_listed(self, items: Any) -> bool:
+    def _asks_for_listed(self, items: Any, name: str) -> bool:
         """Whether whole numbers are asked for, and the prompt has a numbered list."""
         if not isinstance(items, Mapping) or (_FIXED - {"enum"}) & items.keys():
             return False
-        return kind_of(items) == "integer" and self._writer.has_list
+        return kind_of(items) == "integer" and bool(self._writer.listed(name))
 
-    def _listed(self, items: Schema, least: int, most: int | None) -> list[int]:
+    def _listed(self, items: Schema, name: str, least: int, most: int | None) -> list[int]:
         low, high = bounds_of(items)
         step, options = items.get("multipleOf", 1), items.get("enum")
 
@@ -132,11 +132,13 @@ class _Conforming:
                 and (options is None or number in options)
             ]
 
-        chosen = allowed(self._writer.chosen())
+        chosen = allowed(self._writer.chosen(name))
         if most is not None and len(chosen) > most:
             return sorted(self._random.sample(chosen, most))
         if len(chosen) < least:
-            others = [number for number in allowed(self._writer.listed()) if number not in chosen]
+            others = [
+                number for number in allowed(self._writer.listed(name)) if number not in chosen
+            ]
             short = min(least - len(chosen), len(others))
             chosen = sorted(chosen + self._random.sample(others, short))
         return chosen

@@ -9,9 +9,12 @@ from services.local.simulator.tokens import count_tokens
 from services.local.simulator.vocabulary import (
     ADJECTIVES,
     CONTEXTS,
+    DEVELOPING,
+    DEVELOPMENTS,
     NOUN_BODIES,
     NOUN_OPENINGS,
     NOUNS,
+    POLITE_REMARKS,
     SHORT_STATEMENTS,
     STATEMENTS,
     VERB_BODIES,
@@ -23,11 +26,19 @@ _GENERAL_SHARE = 0.12
 """Share of prompt-word slots that get a general noun in spite of the prompt having words."""
 _REQUEST_TOKENS = 45
 """How long a request gets: beyond that it would be patterns more than words of the prompt."""
-_GENERAL = {"n": NOUNS, "v": VERBS, "a": ADJECTIVES}
+_GENERAL = {"n": NOUNS, "v": VERBS, "a": ADJECTIVES, "d": DEVELOPMENTS}
 _SLOT = re.compile(r"\{(\w)\}")
 _PARTS = {
     pattern: tuple(_SLOT.split(pattern))
-    for patterns in (STATEMENTS, SHORT_STATEMENTS, VERB_BODIES, NOUN_BODIES, CONTEXTS)
+    for patterns in (
+        STATEMENTS,
+        SHORT_STATEMENTS,
+        DEVELOPING,
+        POLITE_REMARKS,
+        VERB_BODIES,
+        NOUN_BODIES,
+        CONTEXTS,
+    )
     for pattern in patterns
 }
 """Each pattern as literal, slot, literal, slot, ..., literal."""
@@ -45,8 +56,14 @@ class Prose:
     def answer(self, tokens: int, *, exhaustive: bool = False) -> str:
         """Return about `tokens` tokens of sentences, or a request where the prompt wants one.
 
-        With `exhaustive` there are at least `tokens` of them.
+        A list of steps where the prompt wants that, however long. With `exhaustive` there are at
+        least `tokens` of them.
         """
+        if self._prompt.steps_wanted and not exhaustive:
+            steps = range(1, self._prompt.steps_wanted + 1)
+            return "\n".join(f"{number}. {self._fill(SHORT_STATEMENTS)}" for number in steps)
+        if self._prompt.heeded is not None and not exhaustive:
+            return self._fill(DEVELOPING if self._prompt.heeded else POLITE_REMARKS)
         if self._wants_request and not exhaustive:
             tokens = min(tokens, _REQUEST_TOKENS)
         sentences = [self._request() if self._wants_request else self._statement(tokens)]

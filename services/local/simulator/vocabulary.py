@@ -22,6 +22,7 @@ well were what when where whether which while who whole whom whose why will with
 word words would write yes yet you your yours yourself
 answer following number numbered question reply respond text
 """
+_NO_SIGNS = str.maketrans(dict.fromkeys(".,;:?!'\"{}", " "))
 STOP_WORDS = frozenset(_STOP_WORDS_TEXT.split())
 
 _NOUNS_TEXT = """
@@ -82,6 +83,52 @@ SHORT_STATEMENTS = (
     "Look at the {w} near the {w}.",
 )
 
+_DEVELOPMENTS_TEXT = """
+accident allergy anniversary apprentice argument auction audition avalanche award bandage
+bankruptcy baptism bargain barricade battery beehive bicycle birthday blackout blizzard bonfire
+boycott bribe bruise burglary burial buyer cage caravan carnival cartel ceasefire chimney choir
+cholera circus coffin collapse collision comet complaint concert contest contract convoy coupon
+crack cradle crane crutch curfew cyclone dam debt deed deer defect deposit detour diagnosis
+diploma disguise dispute divorce donation donkey dowry drought drum duel earthquake eclipse
+election elevator embargo engagement epidemic eviction exam exile expedition explosion export
+eyewitness famine fare fax ferry festival fever fiddle fingerprint firework flood foal forgery
+fossil foundry fraud frost fugitive funeral furnace garage ghost glove goat grant grave guitar
+gymnasium hail harbour heirloom heirs helicopter hernia hive hostage hurricane illness import
+impostor inheritance injury inspection insult insurance interview invention invoice jam jury
+kennel kidney kitten ladder landlord landslide lantern lawsuit leak lease legacy letterbox lice
+licence lighthouse loan lottery lullaby magnet mare marriage mask medal merger microscope migraine
+mine miracle mortgage mosquito mould mural mutiny necklace nightmare notary oath obituary offer
+orphan outbreak parade parcel pardon parrot passport patent pension petition piano picnic pigeon
+pilgrimage pipeline plague plaster poison portrait pregnancy prescription prize prophecy proverb
+puncture puppet quarantine quarrel quarry raffle raid railway ransom rebellion recipe referee
+refugee regatta rehearsal relic rent rescue reunion reward riddle riot robbery rumour rust
+sabotage saddle scaffold scandal scar scholarship sculpture secret sermon shipwreck shortage
+siege signature sinkhole siren sketch smuggler snake sparrow spy squirrel stampede statue storm
+stowaway strike subsidy surgery swarm tattoo tax telescope tenant tender theft thunder tide
+tombstone tornado tournament transplant trap treasure trial tunnel twins ulcer umbrella vaccine
+verdict veto vineyard violin virus volcano voucher wager walnut warrant wasp wedding whistle
+widow will windmill wolf wound wreck yeast
+"""
+DEVELOPMENTS = tuple(_DEVELOPMENTS_TEXT.split())
+
+DEVELOPING = (
+    "On account of the {w}, I find a {d} beside the {w}, and a {d} comes of it.",
+    "The {w} has led to a {d}, so I tell the {w} about the {d}.",
+    "I go to see the {w} and return with a {d} and news of a {d}.",
+    "Because of the {w} there is a {d} now, and the {w} speaks of a {d}.",
+    "Since the {w}, a {d} keeps me busy; the {w} brought the {d} up.",
+)
+"""Reactions to what concerns a person (`{d}`: a development): where people answer each other,
+things happen that were in nobody's plan."""
+
+POLITE_REMARKS = (
+    "I nod and go on with the {w} and the {w}.",
+    "I listen for a moment, then go back to the {w}.",
+    "I say that this is good to hear, and turn to the {w} and the {w}.",
+    "I wish them well and carry on with the {w}.",
+)
+"""Reactions to what is none of a person's business: they say nothing of the matter."""
+
 VERB_OPENINGS = (
     ("How can I", "?"),
     ("What is the best way to", "?"),
@@ -138,3 +185,17 @@ CONTEXTS = (
     "I know {w} well, but {w} is {a} to me.",
     "The {n} is for the {w} next to the {w}.",
 )
+
+_SAID: tuple[str, ...] = (
+    *STATEMENTS,
+    *SHORT_STATEMENTS,
+    *DEVELOPING,
+    *POLITE_REMARKS,
+    *VERB_BODIES,
+    *NOUN_BODIES,
+)
+_SAID += (*CONTEXTS, *(text for opening in (*VERB_OPENINGS, *NOUN_OPENINGS) for text in opening))
+OWN_WORDS = frozenset(
+    (*NOUNS, *VERBS, *ADJECTIVES, *" ".join(_SAID).lower().translate(_NO_SIGNS).split())
+)
+"""Words that the simulated model brings along: they say nothing of what it was told."""

@@ -45,15 +45,10 @@ class Writer:
         """Return ln(P(yes) / P(no))."""
         return yes_log_odds(self._prompt, self.random)
 
-    @property
-    def has_list(self) -> bool:
-        """Whether the prompt has a numbered list to choose from."""
-        return bool(self._prompt.listed)
+    def listed(self, name: str = "") -> list[int]:
+        """Return all numbers of the list that the property `name` chooses from."""
+        return list(self._prompt.listed(name))
 
-    def listed(self) -> list[int]:
-        """Return all numbers of the prompt's list."""
-        return list(self._prompt.listed)
-
-    def chosen(self) -> list[int]:
+    def chosen(self, name: str = "") -> list[int]:
         """Return the numbers of the entries that the action concerns."""
-        return listed_choice(self._prompt, self.random, self._stray_share)
+        return listed_choice(self._prompt, self.random, self._stray_share, name)

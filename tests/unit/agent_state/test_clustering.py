@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -65,7 +65,6 @@ def markets(draw: st.DrawFn) -> tuple[NDArray[np.float32], Labels, Labels]:
     return similarity.astype(np.float32), lower, upper
 
 
-@settings(deadline=None)
 @given(markets())
 def test_every_row_gets_a_column_and_every_column_what_it_takes(
     market: tuple[NDArray[np.float32], Labels, Labels],
@@ -79,7 +78,6 @@ def test_every_row_gets_a_column_and_every_column_what_it_takes(
     assert np.all(counts <= upper)
 
 
-@settings(deadline=None)
 @given(markets())
 def test_no_row_and_column_would_rather_have_each_other(
     market: tuple[NDArray[np.float32], Labels, Labels],
@@ -113,7 +111,6 @@ def test_long_chains_of_refusals_end_with_everyone_placed(kind: str) -> None:
 # Local search
 
 
-@settings(deadline=None)
 @given(SEEDS, st.integers(1, 5), st.integers(1, 3), st.integers(0, 2), st.booleans())
 def test_search_ends_where_no_move_and_no_swap_helps(
     seed: int, k: int, min_size: int, more: int, swaps: bool
@@ -178,7 +175,6 @@ def test_centres_are_unit_vectors_amid_their_points(each: int) -> None:
     assert centres[np.arange(3), nearest].min() > 0.99
 
 
-@settings(deadline=None)
 @given(SEEDS, st.integers(1, 80), st.integers(1, 12), st.sampled_from([1.0, 1.5, 4.0]))
 def test_no_part_is_empty_and_none_has_too_much(seed: int, n: int, parts: int, most: float) -> None:
     parts = min(n, parts)
@@ -226,7 +222,6 @@ def test_shares_sum_to_the_total_and_follow_the_weights(
 # The whole
 
 
-@settings(deadline=None)
 @given(SEEDS, st.integers(1, 10), st.integers(1, 4), st.integers(0, 4), st.booleans())
 def test_bounds_hold_when_they_leave_no_choice(
     seed: int, k: int, min_size: int, more: int, alike: bool

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.agent_state.grouping import (
@@ -80,7 +80,6 @@ def assert_nearest(centroids: Vectors, neighbours: tuple[tuple[int, ...], ...], 
         np.testing.assert_allclose(similarity[group, list(near)], best, atol=1e-5)
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_every_agent_is_in_one_group_and_every_size_is_within_the_bounds(
     data: st.DataObject,
@@ -104,7 +103,6 @@ def test_every_agent_is_in_one_group_and_every_size_is_within_the_bounds(
     assert counts.max() <= math.ceil(1.5 * groups / len(counts))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 300), st.integers(1, 9), st.integers(0, 9), st.integers(0, 9))
 def test_the_number_of_groups_is_the_nearest_that_the_bounds_allow(
     n: int, min_size: int, more: int, most: int
@@ -247,7 +245,6 @@ def test_a_newcomer_joins_the_most_similar_group_with_room() -> None:
         assert nearest_group(centroids, np.array(present), newcomer, max_size=10) == group
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 5))
 def test_no_group_with_room_is_more_similar_than_the_one_chosen(
     seed: int, groups: int, max_size: int

@@ -277,9 +277,7 @@ PEOPLE = st.lists(
 )
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(PEOPLE)
 def test_the_three_kinds_of_file_say_the_same(tmp_path: Path, people: list[dict[str, str]]) -> None:
     table = io.StringIO()

@@ -158,7 +158,7 @@ def values(cls: type, message: Descriptor) -> st.SearchStrategy[Any]:
 
 
 @each_codec
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_what_is_encoded_comes_back_equal(codec: Codec[Any], data: st.DataObject) -> None:
     value = data.draw(values(codec.value_type, message_of(codec)))
@@ -166,7 +166,7 @@ def test_what_is_encoded_comes_back_equal(codec: Codec[Any], data: st.DataObject
 
 
 @each_codec
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.binary())
 def test_any_bytes_are_a_value_or_rejected(codec: Codec[Any], data: bytes) -> None:
     with contextlib.suppress(Rejected):

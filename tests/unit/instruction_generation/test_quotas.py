@@ -287,7 +287,7 @@ class QuotaProtocol(RuleBasedStateMachine):
         assert sum(owner.accepted for owner in self.owners.values()) == self.size
 
 
-QuotaProtocol.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+QuotaProtocol.TestCase.settings = settings(max_examples=150, stateful_step_count=60)
 TestQuotaProtocol = QuotaProtocol.TestCase
 
 

@@ -145,13 +145,12 @@ def said(schema: Any, seed: int = 0, prompt: str = PROMPT, stray: float = 0.0) -
     return json.loads(json.dumps(conforming(schema, writer)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(SCHEMAS, st.integers(0, 2**32), st.sampled_from([PROMPT, "Name three colours.", ""]))
 def test_values_conform_to_their_schema(schema: dict[str, Any], seed: int, prompt: str) -> None:
     assert violations(said(schema, seed, prompt), schema) == []
 
 
-@settings(deadline=None)
 @given(st.integers(0, 5), st.integers(0, 2**32), st.integers(0, 3))
 def test_items_are_distinct_where_asked(least: int, seed: int, characters: int) -> None:
     for items in (
@@ -226,7 +225,6 @@ def test_schemas_that_nothing_meets_are_refused(schema: Any) -> None:
         said(schema)
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(
         [

@@ -1,7 +1,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.runtime.gate import Gate
@@ -67,7 +67,6 @@ class Crowd:
             self.expected.append(self.queue.pop(0))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 3), ACTS)
 def test_slots_are_never_overfilled_nor_lost_and_the_lowest_priority_number_is_next(
     slots: int, acts: list[tuple[str, int]]

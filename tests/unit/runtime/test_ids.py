@@ -1,6 +1,6 @@
 import uuid
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.runtime.ids import derived_id, derived_seed
@@ -9,7 +9,6 @@ NAMES = st.text(st.characters(codec="utf-8", min_codepoint=32), max_size=8)
 CAUSES = st.lists(NAMES | st.integers(), max_size=4).map(tuple)
 
 
-@settings(deadline=None)
 @given(NAMES, CAUSES, NAMES, CAUSES)
 def test_ids_are_equal_exactly_where_kind_and_causes_are(
     kind: str, causes: tuple[object, ...], other: str, others: tuple[object, ...]
@@ -28,7 +27,6 @@ def test_an_id_is_a_uuid_of_version_5() -> None:
     assert uuid.UUID(derived_id("action", "group", 3, "agent")).version == 5
 
 
-@settings(deadline=None)
 @given(CAUSES)
 def test_seeds_fit_a_signed_64_bit_field_and_follow_from_their_causes(
     causes: tuple[object, ...],

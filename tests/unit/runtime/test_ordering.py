@@ -2,7 +2,7 @@ import asyncio
 from collections import Counter, defaultdict
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.runtime.ordering import KeyLanes, OffsetTracker, Place
@@ -46,7 +46,6 @@ class Desk:
         await settled()
 
 
-@settings(deadline=None)
 @given(KEYS, WIDTHS, CHOICES)
 def test_lanes_begin_messages_of_a_key_in_order_and_as_many_as_fit(
     keys: list[str], width: int, choices: list[int]
@@ -79,7 +78,6 @@ def test_lanes_begin_messages_of_a_key_in_order_and_as_many_as_fit(
     asyncio.run(scenario())
 
 
-@settings(deadline=None)
 @given(KEYS, WIDTHS, CHOICES, st.booleans())
 def test_cancelled_lanes_finish_nothing_more_and_are_free_again(
     keys: list[str], width: int, choices: list[int], begun: bool
@@ -108,7 +106,6 @@ def test_cancelled_lanes_finish_nothing_more_and_are_free_again(
     asyncio.run(scenario())
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.sets(st.integers(0, 40), max_size=10), min_size=2, max_size=2),
     st.randoms(use_true_random=False),

@@ -1,0 +1,30 @@
+"""What one run is asked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.local.endpoints import ModelChoice
+from services.message_modulation.domain import Communication
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What `matrix run` was asked for."""
+
+    out: Path
+    model: ModelChoice
+    agents: int = 25
+    samples: int = 12
+    kind: str = "sft"
+    requirement: str = ""
+    name: str = ""
+    """Of the dataset; the kind when empty."""
+    profiles: Path | None = None
+    seed: int = 0
+    communication: Communication = "structured"
+    deterministic: bool = False
+
+    @property
+    def dataset(self) -> str:
+        """Name of the dataset."""
+        return self.name or self.kind

@@ -1,0 +1,17 @@
+"""Settings of the whole suite."""
+
+import os
+
+# The arrays here are small: more threads only wait for each other (a fifth of the CPU time).
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from hypothesis import HealthCheck, settings
+
+# Neither how long an example takes nor how fast they are drawn says anything on a shared machine.
+settings.register_profile(
+    "matrix",
+    deadline=None,
+    derandomize=os.environ.get("CI") == "true",
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("matrix")

@@ -1,0 +1,124 @@
+"""The services of one process over a log: how a society comes in, and how the work is ended."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from services.agent_state.profile_files import ProfileImport
+from services.agent_state.profiles import Profile
+from services.events.topics import MODEL_ANSWERS, OBSERVATIONS_DELIVERED, POPULATION, TOPICS
+from services.instruction_generation.kinds import load_kinds
+from services.local.composition import Composition
+from services.local.endpoints import ROLES
+from services.local.log import Log
+from services.local.simulator import Simulator, SimulatorSettings
+from services.local.society import import_society, known_society
+from services.runtime.metrics import Metrics
+from services.runtime.models import HttpModels
+from services.runtime.ports import Record
+from tests.integration.running import serving
+
+PEOPLE = ProfileImport(
+    tuple(
+        Profile(f"p{number}", f"Zita Brandt{number}", f"Zita keeps {number} hives and sells honey.")
+        for number in range(12)
+    ),
+    (),
+)
+
+
+class CrashError(Exception):
+    """The end of a process."""
+
+
+class DyingLog(Log):
+    """Takes what it is given, until a society is to be declared whole."""
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        if any(record.topic == POPULATION.name for record in records):
+            raise CrashError
+        await super().publish(records)
+
+
+@dataclass
+class Life:
+    """One life of a process over a log."""
+
+    composition: Composition
+    models: HttpModels
+    chat: Simulator
+
+    async def people(self, profiles: ProfileImport = PEOPLE) -> dict[str, list[str]]:
+        """Import; return what the agents of each group are like."""
+        made = await import_society(self.composition, profiles, "test", seed=5)
+        return {s.group.group_id: [a.description for a in s.agents] for s in made.groups}
+
+
+@asynccontextmanager
+async def life(path: Path, of: type[Log] = Log, hang: float = 0.0) -> AsyncIterator[Life]:
+    metrics = Metrics()
+    log = of(path / "log.db", {topic.name for topic in TOPICS if topic.compacted})
+    async with (
+        serving(SimulatorSettings(hang=hang)) as (chat, chat_at),
+        serving(SimulatorSettings()) as (_, embedding_at),
+        HttpModels(
+            {**dict.fromkeys(ROLES, chat_at), "embedding": embedding_at}, metrics.model
+        ) as models,
+    ):
+        composition = Composition(
+            *(log, models, models, load_kinds(), "structured", path / "datasets", metrics),
+            time.time,
+            seeded=False,
+        )
+        await composition.restore()
+        yield Life(composition, models, chat)
+        await log.close()
+
+
+async def test_an_import_that_dies_at_its_end_is_done_again_of_the_same_answers(
+    tmp_path: Path,
+) -> None:
+    async with life(tmp_path, DyingLog) as first:
+        with pytest.raises(CrashError):
+            await first.people()
+        assert first.chat.calls == 12
+        groups = {group_id for group_id, _ in first.composition.society.groups.items()}
+    async with life(tmp_path) as second:
+        assert await known_society(second.composition.log) is None
+        assert (await second.people()).keys() == groups
+        assert second.chat.calls == 0
+        assert len(second.composition.society.groups) == len(groups)
+
+
+async def test_a_whole_society_is_found_again_has_its_tokens_and_needs_no_answers(
+    tmp_path: Path,
+) -> None:
+    async with life(tmp_path) as first:
+        people = await first.people()
+    async with life(tmp_path) as second:
+        log = second.composition.log
+        known = await known_society(log)
+        assert known is not None
+        assert (known.agents, known.groups) == (12, len(people))
+        assert {d.key for d in await log.history(OBSERVATIONS_DELIVERED.name)} == people.keys()
+        assert await log.history(MODEL_ANSWERS.name) == []
+        assert second.composition.metrics.society.agents == 12
+
+
+async def test_when_the_work_is_ended_no_call_goes_on(tmp_path: Path) -> None:
+    people = tuple(replace(profile, synthetic=True) for profile in PEOPLE.profiles)
+    async with life(tmp_path, hang=1.0) as now:
+        await now.people(ProfileImport(people, ()))
+        work = asyncio.create_task(now.composition.work(hands=4))
+        async with asyncio.timeout(10):
+            while now.chat.in_flight < len(people):  # noqa: ASYNC110 - happens in this loop
+                await asyncio.sleep(0)
+        work.cancel()
+        await asyncio.wait([work])
+        assert work.cancelled()
+        assert now.models.in_flight == 0

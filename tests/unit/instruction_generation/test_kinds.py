@@ -1,0 +1,126 @@
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.instruction_generation import kinds as built_in
+from services.instruction_generation.kinds import Kind, find_kind, load_kinds
+from services.runtime.errors import NotFound, Rejected
+
+FOLDER = Path(built_in.__file__).parent
+KINDS = load_kinds()
+NAMES = sorted(path.name for path in FOLDER.iterdir() if (path / "instruction.md").exists())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with one kind, `poem`."""
+    shutil.copytree(FOLDER / "sft", tmp_path / "poem")
+    return tmp_path
+
+
+def rewrite(folder: Path, line: str, replacement: str) -> None:
+    path = folder / "poem" / "kind.toml"
+    text = path.read_text()
+    assert len(re.findall(line, text, re.MULTILINE)) == 1
+    path.write_text(re.sub(line, replacement, text, flags=re.MULTILINE))
+
+
+def domain_of(kind: Kind) -> str:
+    return "hospital pharmacy" if kind.needs_domain else ""
+
+
+def test_every_folder_is_a_kind() -> None:
+    assert list(KINDS) == NAMES
+    assert {"sft", "domain"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_prompt_shows_persona_scenario_and_requirement(name: str) -> None:
+    data = {key: f"the {key}" for key in ("persona", "summary", "category", "style", "text")}
+    prompt = KINDS[name].prompt.render(**data, complexity=4, actions=["Ada: bakes.", "Ben: eats."])
+    user = prompt[-1].content
+    shown = ["the persona", "the summary", "the category", "the style", "4 of 5", "- Ada: bakes."]
+    if KINDS[name].needs_domain:
+        shown.append("the text")
+    assert [part for part in shown if part not in user] == []
+
+
+def test_a_folder_more_is_a_kind_more(folder: Path) -> None:
+    assert list(load_kinds(folder)) == ["poem"]
+    shutil.copytree(folder / "poem", folder / "verse")
+    rewrite(folder, "^complexities = .*$", "complexities = [5]")
+    kinds = load_kinds(folder)
+    assert list(kinds) == ["poem", "verse"]
+    assert {r.complexity for r in kinds["poem"].requirements("", 0)} == {5}
+    assert kinds["verse"].complexities == KINDS["sft"].complexities
+
+
+@pytest.mark.parametrize(
+    ("line", "replacement", "problem"),
+    [
+        ("^styles = .*$", "", "lacks styles"),
+        ("^complexities = ", "complexity = ", "lacks complexities"),
+        ("^styles = ", "colour = 1\nstyles = ", "has unknown knobs: colour"),
+        (r"^\[filter\]$", "", "lacks filter"),
+        ("^reward_quantile = .*$", "", r"\[filter\] lacks reward_quantile"),
+        ("^stages = .*$", "", r"\[filter\] lacks stages"),
+        ("^responses = ", "answers = 1\nresponses = ", r"\[filter\] has unknown knobs: answers"),
+        ("^responses = .*$", 'responses = "4"', r"\[filter\] responses is '4', expected the like"),
+        ("^complexities = .*$", "complexities = 2", r"complexities is 2, expected the like of \(0"),
+        ("^complexities = .*$", "complexities = []", r"complexities is \(\), expected the like"),
+        ("^needs_domain = .*$", 'needs_domain = "no"', "needs_domain is 'no', expected the like"),
+        ("^needs_domain = .*$", "needs_domain =", "Invalid value"),
+    ],
+)
+def test_a_knob_that_is_missing_unknown_or_wrong_is_named_with_its_file(
+    folder: Path, line: str, replacement: str, problem: str
+) -> None:
+    rewrite(folder, line, replacement)
+    path = folder / "poem" / "kind.toml"
+    with pytest.raises(ValueError, match=f"^{re.escape(str(path))}: .*{problem}"):
+        load_kinds(folder)
+
+
+def test_a_whole_number_does_for_a_fraction(folder: Path) -> None:
+    rewrite(folder, "^max_jaccard = .*$", "max_jaccard = 1")
+    assert load_kinds(folder)["poem"].filter.max_jaccard == 1.0
+
+
+@given(st.sampled_from(NAMES), st.integers(0, 2**63))
+def test_requirements_are_all_combinations_once(name: str, seed: int) -> None:
+    kind = KINDS[name]
+    requirements = kind.requirements(domain_of(kind), seed)
+    cells = {(r.category, r.complexity, r.style) for r in requirements}
+    count = len(kind.categories) * len(kind.complexities) * len(kind.styles)
+    assert len(requirements) == len({r.requirement_id for r in requirements}) == len(cells) == count
+    assert {r.category for r in requirements} == set(kind.categories)
+    assert {r.complexity for r in requirements} == set(kind.complexities)
+    assert {r.style for r in requirements} == set(kind.styles)
+    assert {r.text for r in requirements} == {domain_of(kind)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_requirements_are_shuffled_by_the_seed(name: str) -> None:
+    kind = KINDS[name]
+    one, same, other = (kind.requirements(domain_of(kind), seed) for seed in (1, 1, 2))
+    assert one == same
+    assert one != other
+    # Any stretch is mixed: a small dataset has more than one category, style and complexity.
+    start = one[:12]
+    assert min(len({r.category for r in start}), len({r.style for r in start})) > 1
+
+
+@pytest.mark.parametrize(("name", "domain"), [("sft", "pharmacy"), ("domain", ""), ("domain", " ")])
+def test_a_field_is_given_where_it_is_needed_and_nowhere_else(name: str, domain: str) -> None:
+    with pytest.raises(Rejected, match=f"kind '{name}' (needs a|takes no) requirement"):
+        KINDS[name].requirements(domain, 0)
+
+
+def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(NotFound, match="unknown dataset kind 'poem'; known: domain, sft"):
+        find_kind(KINDS, "poem")
+    assert find_kind(KINDS, "sft") is KINDS["sft"]

@@ -1,0 +1,44 @@
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from services.reward_filtering.export import CONTENT_COLUMNS, SAMPLE_SCHEMA
+
+PAGE = Path(__file__).parents[3] / "ops" / "dataset-schema.md"
+
+
+def leaves(name: str, kind: pa.DataType) -> Iterator[tuple[str, str]]:
+    """Give the paths of a column's values as the page writes them, with their types."""
+    if pa.types.is_list(kind):
+        yield from leaves(f"{name}[]", kind.value_type)
+    elif pa.types.is_struct(kind):
+        for field in kind:
+            yield from leaves(f"{name}.{field.name}", field.type)
+    else:
+        yield name, str(kind)
+
+
+def documented() -> list[list[str]]:
+    """Give the cells of the page's first table."""
+    table = PAGE.read_text(encoding="utf-8").split("\n|---|", 1)[1].split("\n\n", 1)[0]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in table.split("\n")[1:]]
+
+
+def test_the_page_names_every_column_with_its_type_in_order() -> None:
+    found = [(name.strip("`"), kind) for name, kind, *_ in documented()]
+    assert found == [leaf for field in SAMPLE_SCHEMA for leaf in leaves(field.name, field.type)]
+
+
+def test_the_page_says_what_every_column_means() -> None:
+    assert [row[0] for row in documented() if len(row) != 5 or not row[2]] == []
+
+
+def test_the_page_tells_the_columns_that_deterministic_runs_agree_on() -> None:
+    content: dict[str, set[str]] = {}
+    for name, *_, flag in documented():
+        content.setdefault(re.split(r"\W", name.strip("`"))[0], set()).add(flag)
+    assert content == {
+        name: {"yes" if name in CONTENT_COLUMNS else "no"} for name in SAMPLE_SCHEMA.names
+    }
