@@ -18,6 +18,8 @@ REUSE_PENALTY = 0.25
 """What one earlier use costs a scenario, in units of cosine similarity to the requirement."""
 CLAIMS_AT_ONCE = 64
 """Candidates of a stratum that are claimed and not judged, at most."""
+LAST_FEW = 4
+"""Samples still wanted for which a stratum does not wait for fresh scenarios."""
 DRY_PATIENCE = 16
 """Verdicts elsewhere that a stratum without material may wait for its society to bring some."""
 LOOKAHEAD = 2.0
@@ -96,6 +98,11 @@ class Progress:
     def needed(self) -> int:
         """Candidates that fill the room at the acceptance rate so far."""
         return math.ceil(self.room / acceptance_rate(self.accepted, self.judged))
+
+    @property
+    def closing(self) -> bool:
+        """Whether only a few samples are wanted, and nothing of them is in work."""
+        return 0 < self.room <= LAST_FEW and self.claimed == self.judged
 
     @property
     def wanted(self) -> int:

@@ -122,14 +122,16 @@ class Planner:
     async def claim(self, society_rests: bool = False) -> list[Claim]:
         """Decide on the candidates to be made now, and make the decision durable.
 
-        Each pair of scenario and agent is used once. Only when the whole society rests, so that
-        nothing fresh can come to any region, those that were used least are used once more.
+        Each pair of scenario and agent is used once. Those that were used least are used once more
+        when the whole society rests, so that nothing fresh can come, and for the last few samples
+        of a stratum, for which it would have to live through another window.
         """
         async with self._lock:
             chosen: list[Claim] = []
             for name, dataset in sorted(self.datasets.items()):
                 for stratum, progress in sorted(self.progress[name].items()):
-                    uses = self.libraries[stratum].least_uses(name) if society_rests else 0
+                    again = society_rests or progress.closing
+                    uses = self.libraries[stratum].least_uses(name) if again else 0
                     chosen += await self._claim_for(dataset, stratum, progress, uses)
             by_group: dict[str, list[Claim]] = defaultdict(list)
             for claim in chosen:

@@ -72,7 +72,7 @@ async def open_models(
     local = LocalModel(scratch / "llama.log") if choice.spec == "local" else None
     if local is not None:
         url, name, slots = await local.start(), LocalModel.name, SLOTS
-        limits = {"max_response_tokens": 120}
+        limits = {"responses": 2, "max_response_tokens": 100}
     else:
         url, slots = _address(choice.spec), 64
         names = await served_models(url, choice.api_key)

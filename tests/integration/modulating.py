@@ -30,7 +30,7 @@ from services.message_modulation.domain import Communication, ModulatorState
 from services.message_modulation.routing import Router
 from tests.integration.running import Process, events, process, publish, work
 
-NEAR = tuple(Neighbour(f"g{n}", f"bakers and tailors of quarter {n}") for n in range(1, 9))
+NEAR = tuple(Neighbour(f"g{n}", f"bread sellers of market {n} in Porto") for n in range(1, 9))
 GROUP = Group("g0", "r00", "bakers and tailors of the market", NEAR)
 LONELY = Group("g0", "r00", "a hermit")
 PEOPLE = tuple(

@@ -14,7 +14,7 @@ from services.events.topics import (
     SAMPLES_JUDGED,
     SCENARIOS_EXTRACTED,
 )
-from services.instruction_generation.domain import candidate_id
+from services.instruction_generation.domain import LAST_FEW, candidate_id
 from services.local.composition import prompts_of
 from services.local.log import Log
 from services.local.simulator import SimulatorSettings
@@ -151,7 +151,7 @@ async def test_what_comes_twice_counts_once(log: Log) -> None:
 
 async def test_a_model_that_refuses_leaves_no_claim_without_a_verdict(log: Log) -> None:
     async with running(log, SimulatorSettings(max_model_len=95)) as now:
-        await now.handle(order(2), scenario("s"))
+        await now.handle(order(LAST_FEW + 2), scenario("s"))
         made = await now.made()
         assert [(each.instruction, each.usage.calls) for each in made] == [("", 0)] * 3
         filtering = Filtering(

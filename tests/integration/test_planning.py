@@ -8,7 +8,7 @@ import pytest
 from services.events import Appetite, QuotaReleased
 from services.events.topics import DATASETS, DEAD_LETTERS, POPULATION
 from services.instruction_generation.application import extended
-from services.instruction_generation.domain import USES_PER_PAIR
+from services.instruction_generation.domain import LAST_FEW, USES_PER_PAIR
 from services.local.log import Log
 from tests.integration.generating import NURSES, Running, order, pairs, running, scenario
 from tests.integration.running import events, open_log
@@ -72,12 +72,23 @@ async def test_when_the_society_rests_pairs_are_used_again_in_rounds_until_the_e
 
 async def test_no_more_pairs_are_used_again_than_are_wanted(log: Log) -> None:
     async with running(log) as now:
-        await now.handle(order(9), scenario("s", 8))
+        await now.handle(order(14), scenario("s", 8))
         await now.judge(accept=8)
         assert await now.consumer.society_rests()
-        assert sorted(pairs(await now.made()).values()) == [1] * 6 + [2] * 2
+        assert sorted(pairs(await now.made()).values()) == [1] * 1 + [2] * 7
         await now.judge()
         assert not await now.consumer.society_rests()
+
+
+async def test_the_last_few_samples_wait_for_nothing_fresh_once_nothing_is_in_work(
+    log: Log,
+) -> None:
+    async with running(log) as now:
+        await now.handle(order(8 + LAST_FEW), scenario("s", 8))
+        await now.judge(accept=8)
+        assert sorted(pairs(await now.made()).values()) == [1] * 3 + [2] * 5
+        await now.consumer.plan()
+        assert sum(pairs(await now.made()).values()) == 13
 
 
 async def test_more_is_made_when_the_order_grows(log: Log) -> None:

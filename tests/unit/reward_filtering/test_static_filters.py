@@ -1,6 +1,5 @@
 import json
 import random
-import time
 from pathlib import Path
 
 import pytest
@@ -49,15 +48,12 @@ def test_any_text_can_be_asked_about(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["a" + "." * 20_000 + "a", "?" * 20_000 + "a", "\u00ab" * 20_000, "```" + " \n" * 10_000 + "x"],
+    ["a" + "." * 200_000 + "a", "?" * 200_000 + "a", "\u00ab" * 200_000, "```" + " \n" * 100_000],
 )
-def test_time_grows_linearly_with_any_text(text: str) -> None:
-    started = time.process_time()
+def test_no_text_keeps_a_rule_busy_for_ever(text: str) -> None:
+    # Quadratic patterns took 8 seconds on a tenth of these: with one the suite does not end.
     for rule in (words, is_request, is_repetitive, is_refusal, clean_instruction):
         rule(text)
-    clean_instruction(text, truncated=True)
-    # Quadratic patterns took 8 seconds on these.
-    assert time.process_time() - started < 2
 
 
 def test_words_of_scripts_with_and_without_spaces() -> None:
@@ -219,25 +215,6 @@ def test_wrappers_come_off_and_nothing_else(raw: str, clean: str) -> None:
     assert clean_instruction(raw) == clean
 
 
-@pytest.mark.parametrize(
-    ("raw", "clean"),
-    [
-        ("I keep bees. How do they fly? I have seen th", "I keep bees. How do they fly?"),
-        ("How do bees fly when the wind", ""),
-        ('"How do bees fly? I have', "How do bees fly?"),
-        ("Ask Dr. Berg about the 3.5 km walk. Then Mr. Ro", "Ask Dr. Berg about the 3.5 km walk."),
-        ("Do two things: 1. Explain bees. 2. Expl", "Do two things: 1. Explain bees."),
-        (
-            "\u871c\u8702\u5982\u4f55\u98de\uff1f\u6211\u770b",
-            "\u871c\u8702\u5982\u4f55\u98de\uff1f",
-        ),
-        ("Write a poem.", "Write a poem."),
-    ],
-)
-def test_a_truncated_text_is_cut_back_to_whole_sentences(raw: str, clean: str) -> None:
-    assert clean_instruction(raw, truncated=True) == clean
-
-
 PIECES = [
     *['"', "'", "\u201c", "\u201d", "```", "**", "\n", " ", "."],
     *["Request:", "Anna:", "Sure!", "Here is the task:"],
@@ -246,8 +223,8 @@ PIECES = [
 WRAPPED = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
 
 
-@given(WRAPPED, st.booleans())
-def test_a_clean_text_stays_as_it_is(raw: str, truncated: bool) -> None:
-    clean = clean_instruction(raw, truncated)
-    assert clean_instruction(clean, truncated) == clean
+@given(WRAPPED)
+def test_a_clean_text_stays_as_it_is(raw: str) -> None:
+    clean = clean_instruction(raw)
+    assert clean_instruction(clean) == clean
     assert clean in raw
