@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from services.local.minilm import MiniLMEmbedder
@@ -13,6 +13,7 @@ from services.runtime.metrics import ModelMetrics
 from services.runtime.models import CallSettings, Endpoint, HttpModels, served_models
 from services.runtime.ports import Embedder, Role
 
+_LOCAL_SECONDS = 900.0
 ROLES: tuple[Role, ...] = ("simulator", "teacher", "student", "reward", "embedding")
 
 
@@ -55,6 +56,9 @@ async def open_models(
         Rejected: it cannot be had; the message says why.
     """
     settings = CallSettings(choice.timeout_seconds, choice.patience_seconds)
+    if choice.spec == "local":
+        # It is this process: slow where the machine is busy, but never away.
+        settings = replace(settings, timeout_seconds=max(_LOCAL_SECONDS, choice.timeout_seconds))
     if choice.spec == "simulated":
         simulator = Simulator(SimulatorSettings(seed=seed))
         url = await simulator.start()
