@@ -13,13 +13,14 @@ from services.agent_state.domain import (
     Turn,
     after_turn,
     new_memories,
+    newborn,
     next_turn,
     parse_birth,
     parse_plan,
     recall,
     remember,
 )
-from services.events import Action, AgentsActed, ObservationsDelivered
+from services.events import Action, AgentsActed, GroupFounded, ObservationsDelivered
 from services.runtime.asking import ask_text, one_line
 from services.runtime.errors import Rejected
 from services.runtime.ids import derived_id
@@ -49,6 +50,15 @@ class Society:
         self._embedder = embedder
         self._prompts = prompts
         self._metrics = metrics
+
+    async def found(self, founded: GroupFounded) -> None:
+        """Take in the people of a new group; a repeat changes nothing."""
+        group_id = founded.group.group_id
+        if self.groups.get(group_id) is None:
+            agents = tuple(newborn(newcomer) for newcomer in founded.newcomers)
+            await self.groups.put(group_id, GroupState(founded.group, agents))
+            self._metrics.groups += 1
+            self._metrics.agents += len(agents)
 
     async def take_step(
         self, token: ObservationsDelivered

@@ -1,7 +1,7 @@
 """Events in, events out."""
 
 from services.agent_state.application import Society
-from services.events import codec
+from services.events import GroupFounded, ObservationsDelivered, codec
 from services.events.topics import AGENTS_ACTED, OBSERVATIONS_DELIVERED
 from services.runtime.ports import Delivery, Publisher
 from services.runtime.worker import Route
@@ -15,12 +15,26 @@ class SocietyConsumer:
         self._publisher = publisher
 
     def routes(self) -> list[Route]:
-        """Return which topic is handled by what."""
-        return [Route(OBSERVATIONS_DELIVERED.name, self.on_token)]
+        """Return what handles the events of the groups that are owned."""
+        return [Route(OBSERVATIONS_DELIVERED.name, self.on_event)]
 
-    async def on_token(self, delivery: Delivery) -> None:
-        """Let the group act."""
-        token = codec.from_delivery(delivery)
+    async def on_event(self, delivery: Delivery) -> None:
+        """Take in a new group and tell its modulator, or let a group act."""
+        event = codec.from_delivery(delivery)
+        if isinstance(event, GroupFounded):
+            await self._on_founded(event)
+        else:
+            await self._on_token(event)
+
+    async def _on_founded(self, founded: GroupFounded) -> None:
+        await self._society.found(founded)
+        # Only now is its modulator told, so that no token can come before the agents are there; a
+        # repeat is told again, since a crash may have come in between, and ends there.
+        key = founded.group.group_id
+        record = codec.to_record(AGENTS_ACTED, key, founded, cause="founded")
+        await self._publisher.publish([record])
+
+    async def _on_token(self, token: ObservationsDelivered) -> None:
         acted, tombstones = await self._society.take_step(token)
         if acted is not None:
             cause = f"step/{acted.step}"

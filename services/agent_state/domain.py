@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from services.events import Action, AgentCard, AgentsActed, Group, Observation
+from services.events import Action, AgentCard, AgentsActed, Group, Newcomer, Observation
 from services.runtime.vectors import similarities
 
 PLAN_STEPS = 8
@@ -71,6 +71,17 @@ class Agent:
     def card(self) -> AgentCard:
         """Return what others know of the agent."""
         return AgentCard(self.agent_id, self.name, self.headline, self.persona, self.goal)
+
+
+def newborn(newcomer: Newcomer) -> Agent:
+    """Return an imported person as an agent who is not born yet."""
+    return Agent(
+        newcomer.agent_id,
+        newcomer.name,
+        newcomer.headline,
+        newcomer.description,
+        newcomer.past_actions,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,20 +4,20 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from random import Random
 
 import numpy as np
 
-from services.agent_state.domain import Agent, GroupState
 from services.agent_state.grouping import GroupPlan, group_agents
 from services.agent_state.profiles import Profile, anonymise_by_rule, leaked, pseudonym
-from services.events import Group, Neighbour, ObservationsDelivered, SocietyImported
+from services.events import Group, GroupFounded, Neighbour, Newcomer, SocietyImported, codec
+from services.events.topics import OBSERVATIONS_DELIVERED, POPULATION
 from services.runtime.asking import ask_text, one_line
 from services.runtime.errors import Rejected
 from services.runtime.ids import derived_id
 from services.runtime.journal import ModelJournal
 from services.runtime.ports import ChatRequest, Embedder, Record
 from services.runtime.prompts import Prompt, clip
-from services.runtime.state import Changelog
 
 _EMBEDDED_AT_ONCE = 64
 _REWRITTEN_AT_ONCE = 64
@@ -38,12 +38,23 @@ class Imported:
     """What an import made: records to publish in this order, and who was refused."""
 
     society: SocietyImported
-    groups: tuple[GroupState, ...]
+    groups: tuple[GroupFounded, ...]
     refusals: tuple[Refusal, ...]
 
-    def tokens(self) -> list[ObservationsDelivered]:
-        """Return the token of every group's first step."""
-        return [ObservationsDelivered(state.group.group_id, 0) for state in self.groups]
+    def foundations(self) -> list[Record]:
+        """Return what founds the groups; the owners of their agents tell their modulators.
+
+        Not told from here: of records on two topics either may be lost or come first, and a token
+        that its modulator releases before the agents are there finds nobody.
+        """
+        return [
+            codec.to_record(OBSERVATIONS_DELIVERED, each.group.group_id, each, cause="founded")
+            for each in self.groups
+        ]
+
+    def completion(self) -> Record:
+        """Return what says that the society is whole."""
+        return codec.to_record(POPULATION, "society", self.society)
 
 
 class Importer:
@@ -83,19 +94,21 @@ class Importer:
         for start in range(0, len(texts), _EMBEDDED_AT_ONCE):
             embeddings += await self._embedder.embed(texts[start : start + _EMBEDDED_AT_ONCE])
         plan = group_agents(np.asarray(embeddings, dtype=np.float32), seed)
-        groups = _states(agents, plan)
+        groups = _foundations(agents, plan, seed)
         regions = Counter[str]()
         for state in groups:
-            regions[state.group.region] += len(state.agents)
+            regions[state.group.region] += len(state.newcomers)
         society = SocietyImported(
             len(agents), len(groups), dict(regions), refused + len(refusals), fingerprint
         )
         return Imported(society, tuple(groups), refusals), tombstones
 
-    async def _agent(self, profile: Profile) -> tuple[Agent | None, Refusal | None, list[Record]]:
+    async def _agent(
+        self, profile: Profile
+    ) -> tuple[Newcomer | None, Refusal | None, list[Record]]:
         agent_id = derived_id("agent", profile.profile_id)
         if profile.synthetic:
-            return _as_agent(agent_id, profile.name, profile, profile.description), None, []
+            return _as_newcomer(agent_id, profile.name, profile, profile.description), None, []
         name = pseudonym(agent_id, profile)
         scrubbed, identifiers = anonymise_by_rule(profile, name)
         unit = self._journal.unit(f"import/{agent_id}", agent_id)
@@ -106,7 +119,7 @@ class Importer:
         tombstones = unit.forget()
         if not text:
             return None, Refusal(profile.profile_id, "the model did not rewrite it"), tombstones
-        agent = _as_agent(agent_id, name, scrubbed, text)
+        agent = _as_newcomer(agent_id, name, scrubbed, text)
         whole = " ".join([agent.name, agent.headline, agent.description, *agent.past_actions])
         found = leaked(identifiers, whole)
         if found:
@@ -116,8 +129,8 @@ class Importer:
         return agent, None, tombstones
 
 
-def _as_agent(agent_id: str, name: str, profile: Profile, description: str) -> Agent:
-    return Agent(
+def _as_newcomer(agent_id: str, name: str, profile: Profile, description: str) -> Newcomer:
+    return Newcomer(
         agent_id=agent_id,
         name=name,
         headline=profile.headline or clip(one_line(description), 110),
@@ -126,27 +139,49 @@ def _as_agent(agent_id: str, name: str, profile: Profile, description: str) -> A
     )
 
 
-def _states(agents: Sequence[Agent], plan: GroupPlan) -> list[GroupState]:
+def _foundations(agents: Sequence[Newcomer], plan: GroupPlan, seed: int) -> list[GroupFounded]:
     ids = [derived_id("group", *(agents[i].agent_id for i in members)) for members in plan.members]
     described = [
         "; ".join(clip(agents[i].headline, 60) for i in members[:_NAMED_MEMBERS])
         for members in plan.members
     ]
+    sizes = [len(members) for members in plan.members]
+    ranks = ranks_of(sizes, plan.regions, seed)
     return [
-        GroupState(
+        GroupFounded(
             group=Group(
                 group_id=ids[place],
                 region=f"r{plan.regions[place]:02}",
                 description=described[place],
                 neighbours=tuple(Neighbour(ids[n], described[n]) for n in plan.neighbours[place]),
+                rank=ranks[place],
             ),
-            agents=tuple(agents[i] for i in members),
+            newcomers=tuple(agents[i] for i in members),
         )
         for place, members in enumerate(plan.members)
     ]
 
 
-async def write_society(imported: Imported, groups: Changelog[GroupState]) -> None:
-    """Write the groups that have no state yet; repeating an import that broke off is harmless."""
-    missing = [state for state in imported.groups if groups.get(state.group.group_id) is None]
-    await asyncio.gather(*(groups.put(state.group.group_id, state) for state in missing))
+def ranks_of(sizes: Sequence[int], regions: Sequence[int], seed: int) -> list[int]:
+    """Return for each group the agents of the groups before it in a random order.
+
+    The regions take turns in proportion to their groups, so that however few agents may be
+    active, they are of many regions.
+
+    Args:
+        sizes: Agents of each group.
+        regions: Region of each group.
+        seed: Of the order.
+    """
+    order = list(range(len(sizes)))
+    Random(seed).shuffle(order)
+    groups, turn = Counter(regions), Counter[int]()
+    due = {}
+    for place in order:
+        due[place] = turn[regions[place]] / groups[regions[place]]
+        turn[regions[place]] += 1
+    order.sort(key=due.__getitem__)
+    ranks, before = [0] * len(sizes), 0
+    for place in order:
+        ranks[place], before = before, before + sizes[place]
+    return ranks

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import orjson
 import pyarrow as pa
@@ -15,7 +16,8 @@ from services.agent_state.profiles import SYNONYMS, Profile, ProfileError, parse
 from services.runtime.errors import Rejected
 
 MAX_LINE_BYTES = 1 << 20
-"""A longer line is reported without being read whole."""
+"""A longer line, or row of lines, is reported without being read whole."""
+_TOO_LONG = f"is longer than {MAX_LINE_BYTES:,} bytes"
 
 Row = tuple[int, Mapping[str, object] | ProfileError]
 """Line or row number from 1, and the fields or what is wrong with them."""
@@ -66,7 +68,8 @@ def read_profiles(path: Path, limit: int | None = None) -> ProfileImport:
                 problems.append(Problem(path.name, line, error.field, error.problem))
             if limit is not None and len(profiles) >= limit:
                 break
-    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
+    # Parquet's names of columns need not be UTF-8.
+    except (OSError, EOFError, zlib.error, pa.ArrowException, UnicodeDecodeError) as error:
         raise Rejected(f"{path}: cannot be read: {error}") from error
     if not profiles:
         shown = "; ".join(str(problem) for problem in problems[:3])
@@ -101,7 +104,7 @@ def _json_lines(path: Path) -> Iterator[Row]:
             if len(line) > MAX_LINE_BYTES:
                 while line and not line.endswith(b"\n"):
                     line = file.readline(MAX_LINE_BYTES)
-                yield number, ProfileError("line", f"is longer than {MAX_LINE_BYTES:,} bytes")
+                yield number, ProfileError("line", _TOO_LONG)
                 continue
             text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
             if text.strip():
@@ -118,17 +121,48 @@ def _json_fields(line: bytes) -> Mapping[str, object] | ProfileError:
     return fields
 
 
+class _Lines:
+    """The lines of a CSV file; a row of them that grows too long is an error."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self.number = 0
+        """Of the last line that was read."""
+        self.row_length = 0
+        """To be set to 0 where a row begins."""
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline(MAX_LINE_BYTES + 1)
+        if not line:
+            raise StopIteration
+        self.number += 1
+        self.row_length += len(line)
+        if self.row_length > MAX_LINE_BYTES:
+            while line and not line.endswith(("\n", "\r")):
+                line = self._file.readline(MAX_LINE_BYTES)
+            raise ProfileError("line", _TOO_LONG)
+        return line
+
+
 def _csv_rows(path: Path) -> Iterator[Row]:
     csv.field_size_limit(MAX_LINE_BYTES)
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(file, strict=True)
+        lines = _Lines(file)
+        reader = csv.reader(lines, strict=True)
         columns: list[str] = []
         while True:
-            start = reader.line_num + 1
+            start = lines.number + 1
+            lines.row_length = 0
             try:
                 cells = next(reader)
             except StopIteration:
                 return
+            except ProfileError as error:
+                yield start, error
+                continue
             except csv.Error as error:
                 unclosed = "opens a quote that is never closed; nothing after it is read"
                 problem = unclosed if "end of data" in str(error) else f"is no CSV: {error}"

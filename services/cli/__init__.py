@@ -1,15 +1,22 @@
 """The command `matrix`."""
 
+import os
 import sys
 
 
 def main() -> None:
     """Run the command; errors of the platform are told in one message, without a traceback."""
+    # gRPC tells on stderr that connections end, as they do at each drain.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         # Here, so that Ctrl-C ends the command quietly while it loads, too.
         from rich.markup import escape
 
-        from services.cli.commands import app
+        if sys.argv[1:2] == ["serve"]:
+            # A cluster has many of them, and each needs its own service only.
+            from services.cli.serve import app
+        else:
+            from services.cli.commands import app
         from services.cli.console import console
         from services.runtime.errors import MatrixError
     except KeyboardInterrupt:

@@ -30,7 +30,10 @@ def configure_logs(verbose: bool) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper("%H:%M:%S", utc=False),
-            structlog.dev.ConsoleRenderer(colors=console.is_terminal),
+            # Its own way of telling of exceptions shows the values of variables: keys and prompts.
+            structlog.dev.ConsoleRenderer(
+                colors=console.is_terminal, exception_formatter=structlog.dev.plain_traceback
+            ),
         ],
         # Looked up for each line: the live view puts itself in the place of stderr.
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),

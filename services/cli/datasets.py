@@ -1,4 +1,4 @@
-"""`matrix datasets`: look at what was made, and take it along."""
+"""`matrix datasets`: orders of a platform, and what was made, there or by `matrix run`."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -7,14 +7,27 @@ from typing import Annotated
 import typer
 from rich.table import Table as View
 
+from services.cli import orders, waiting, watching
 from services.cli.console import output, tell
+from services.cli.plain import print_json
+from services.cli.remote_datasets import export_remote, list_remote, show_remote
 from services.cli.samples import print_samples
+from services.cli.server import DEFAULT_OUT, CaOption, JsonOption, ServerOption, is_remote
 from services.reward_filtering.export import SAMPLE_SCHEMA, export_dataset
 from services.runtime.errors import NotFound
 from services.runtime.tables import Table, list_tables
 
-datasets = typer.Typer(no_args_is_help=True, help="List, show and export datasets.")
-Out = Annotated[Path, typer.Option(help="Directory of the run.")]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Directory of a `matrix run`, instead of a platform that runs; data when there is "
+        "none.",
+        show_default=False,
+    ),
+]
+
+datasets = typer.Typer(no_args_is_help=True, help="Order, list, show and export datasets.")
+datasets.command()(orders.create)
 
 
 class ExportFormat(StrEnum):
@@ -45,40 +58,88 @@ def open_dataset(out: Path, name: str) -> Table:
 
 
 @datasets.command("list")
-def list_datasets(out: Out = Path("data")) -> None:
-    """List the datasets of a run."""
-    names = _names(out)
-    if not names:
-        tell(f"no datasets in {out} yet")
+def list_datasets(
+    out: OutOption = None,
+    as_json: JsonOption = False,
+    server: ServerOption = "",
+    ca: CaOption = None,
+) -> None:
+    """List the datasets of a platform, or of a run.
+
+    Example: `matrix datasets list --json | jq -r .order.dataset`
+    """
+    if is_remote(server, out):
+        list_remote(server, ca, as_json)
+        return
+    place = out or DEFAULT_OUT
+    names = _names(place)
+    if not names and not as_json:
+        tell(f"no datasets in {place} yet")
         return
     view = View("dataset", "kind", "samples", "newest (UTC)")
     for name in names:
-        rows = open_dataset(out, name).read(["kind", "created_at"]).to_pylist()
+        rows = open_dataset(place, name).read(["kind", "created_at"]).to_pylist()
         kinds = ", ".join(sorted({row["kind"] for row in rows}))
         newest = max((row["created_at"] for row in rows), default=None)
+        if as_json:
+            print_json({"dataset": name, "kind": kinds, "samples": len(rows), "newest": newest})
+            continue
         view.add_row(name, kinds, str(len(rows)), f"{newest:%Y-%m-%d %H:%M:%S}" if newest else "")
-    output.print(view)
+    if not as_json:
+        output.print(view)
 
 
 @datasets.command()
 def show(
-    name: str,
-    out: Out = Path("data"),
-    samples: Annotated[int, typer.Option(min=0, help="Samples to show, newest first.")] = 3,
+    name: orders.NameArgument,
+    out: OutOption = None,
+    samples: Annotated[int, typer.Option(min=0, help="Samples to show.")] = 3,
+    as_json: JsonOption = False,
+    server: ServerOption = "",
+    ca: CaOption = None,
 ) -> None:
-    """Show a dataset's newest samples in full."""
-    table = open_dataset(out, name)
+    """Show how a dataset stands, and samples in full: of a run the newest, else the first ones.
+
+    Example: `matrix datasets show my-first --samples 5`
+    """
+    if is_remote(server, out):
+        show_remote(server, ca, name, samples, as_json)
+        return
+    table = open_dataset(out or DEFAULT_OUT, name)
+    if as_json:
+        rows = table.read().sort_by([("created_at", "descending")]).slice(0, samples).to_pylist()
+        print_json({"dataset": name, "count": table.count(), "samples": rows})
+        return
     tell(f"{name}: {table.count()} samples, version {table.version()}")
     print_samples(output, table, samples)
 
 
 @datasets.command()
 def export(
-    name: str,
+    name: orders.NameArgument,
     to: Annotated[Path, typer.Option(help="Directory to write; made, or an earlier export.")],
     format: Annotated[ExportFormat, typer.Option(help="Of the data files.")] = ExportFormat.parquet,
-    out: Out = Path("data"),
+    out: OutOption = None,
+    server: ServerOption = "",
+    ca: CaOption = None,
 ) -> None:
-    """Write a frozen copy in Hugging Face layout, which `datasets.load_dataset` reads."""
-    result = export_dataset(open_dataset(out, name), name, to, format.value)
+    """Write a frozen copy in Hugging Face layout, which `datasets.load_dataset` reads.
+
+    Example: `matrix datasets export my-first --to export --format jsonl`
+    """
+    if is_remote(server, out):
+        export_remote(server, ca, name, to, format.value)
+        return
+    result = export_dataset(open_dataset(out or DEFAULT_OUT, name), name, to, format.value)
     tell(f"{result.rows} samples in {result.path}")
+
+
+for _command in (
+    waiting.wait,
+    watching.watch,
+    orders.pause,
+    orders.resume,
+    orders.delete,
+    watching.preview,
+):
+    datasets.command()(_command)

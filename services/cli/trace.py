@@ -1,14 +1,27 @@
 """`matrix trace`: where a sample comes from."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from matrix.reward_filtering.v1 import service_pb2 as filtering
+from matrix.scenario_extraction.v1 import service_pb2 as extraction
 from rich.panel import Panel
-from rich.text import Text
 
 from services.cli.console import output
+from services.cli.datasets import OutOption
+from services.cli.plain import print_json
+from services.cli.server import (
+    DEFAULT_OUT,
+    CaOption,
+    JsonOption,
+    ServerOption,
+    connected,
+    is_remote,
+)
+from services.cli.views import box
 from services.events import SampleJudged, ScenarioExtracted, codec
 from services.events.topics import SAMPLES_JUDGED, SCENARIOS_EXTRACTED, TOPICS
 from services.local.log import Log
@@ -16,27 +29,52 @@ from services.runtime.errors import NotFound
 
 
 def trace(
-    sample_id: str,
-    out: Annotated[Path, typer.Option(help="Directory of the run.")] = Path("data"),
+    sample_id: Annotated[str, typer.Argument(metavar="SAMPLE", help="Id of a sample.")],
+    out: OutOption = None,
+    as_json: JsonOption = False,
+    server: ServerOption = "",
+    ca: CaOption = None,
 ) -> None:
-    """Print a sample's scenario, steps, actions, messages, agents and prompt."""
-    sample, scenario = asyncio.run(_find(out, sample_id))
-    provenance = sample.provenance
-    _show("sample", [f"{m.role}: {m.content}" for m in sample.messages])
+    """Print a sample's scenario, steps, actions, messages, agents and prompt.
+
+    Example: `matrix trace 704cb4fa-2d4e-5f0a-9c6b-1b7e8f9a0b1c`
+    """
+    if is_remote(server, out):
+        sample, scenario = asyncio.run(_ask(server, ca, sample_id))
+    else:
+        sample, scenario = asyncio.run(_find(out or DEFAULT_OUT, sample_id))
+    if as_json:
+        print_json({"sample": sample, "scenario": scenario})
+        return
+    for panel in (*_sample_boxes(sample), *scenario_boxes(scenario, sample.provenance.agent_id)):
+        output.print(panel)
+
+
+def _sample_boxes(sample: SampleJudged) -> Iterator[Panel]:
+    yield box("sample", [f"{m.role}: {m.content}" for m in sample.messages])
     verdict = "accepted" if sample.accepted else f"rejected: {sample.reason}"
     scores = [f"{name} = {value:.3f}" for name, value in sorted(sample.scores.items())]
     rewards = ", ".join(f"{reward:.2f}" for reward in sample.rewards)
-    _show(f"verdict: {verdict}", [f"rewards: {rewards} (taken: {sample.chosen})", *scores])
-    _show("prompt of the instruction", [provenance.prompt])
+    yield box(f"verdict: {verdict}", [f"rewards: {rewards} (taken: {sample.chosen})", *scores])
+    yield box("prompt of the instruction", [sample.provenance.prompt])
+
+
+def scenario_boxes(scenario: ScenarioExtracted, asking: str = "") -> Iterator[Panel]:
+    """Yield what a scenario is about, its people, and who did what.
+
+    Args:
+        scenario: to be shown.
+        asking: id of the person who asks, who is marked.
+    """
     place = [
         f"id: {scenario.scenario_id}",
         f"group: {scenario.group_id}, region {scenario.region}",
         f"steps: {scenario.first_step} to {scenario.last_step}",
     ]
-    _show("scenario", [*place, "", scenario.summary])
+    yield box("scenario", [*place, "", scenario.summary])
     names = {card.agent_id: card.name for card in scenario.agents}
-    _show("agents", [_agent(card, provenance.agent_id) for card in scenario.agents], "\n\n")
-    _show("actions and messages", [_action(r, names) for r in scenario.actions], "\n\n")
+    yield box("agents", [_agent(card, asking) for card in scenario.agents], "\n\n")
+    yield box("actions and messages", [_action(r, names) for r in scenario.actions], "\n\n")
 
 
 def _agent(card: Any, asking: str) -> str:
@@ -53,8 +91,19 @@ def _action(routed: Any, names: dict[str, str]) -> str:
     return f"{action.agent_name} [{action.kind}, {action.action_id}]: {action.text}\n   {heard}"
 
 
-def _show(title: str, lines: list[str], between: str = "\n") -> None:
-    output.print(Panel(Text(between.join(lines)), title=Text(title), title_align="left"))
+async def _ask(
+    server: str, ca: Path | None, sample_id: str
+) -> tuple[SampleJudged, ScenarioExtracted]:
+    async with connected(server, ca) as platform:
+        wanted = filtering.GetSampleRequest(sample_id=sample_id)
+        sample: SampleJudged = codec.CODECS[SampleJudged.__name__].from_message(
+            (await platform.ask("reward_filtering", "GetSample", wanted)).sample
+        )
+        source = extraction.GetScenarioRequest(scenario_id=sample.provenance.scenario_id)
+        scenario: ScenarioExtracted = codec.CODECS[ScenarioExtracted.__name__].from_message(
+            (await platform.ask("scenario_extraction", "GetScenario", source)).scenario
+        )
+        return sample, scenario
 
 
 async def _find(out: Path, sample_id: str) -> tuple[SampleJudged, ScenarioExtracted]:

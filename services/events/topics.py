@@ -20,10 +20,16 @@ class Topic:
 
 
 OBSERVATIONS_DELIVERED = Topic(
-    "matrix.observations-delivered.v1", "group", (events.ObservationsDelivered,)
+    "matrix.observations-delivered.v1",
+    "group",
+    (events.ObservationsDelivered, events.GroupFounded),
 )
-AGENTS_ACTED = Topic("matrix.agents-acted.v1", "group", (events.AgentsActed,))
-MESSAGES_FORWARDED = Topic("matrix.messages-forwarded.v1", "group", (events.MessagesForwarded,))
+AGENTS_ACTED = Topic(
+    "matrix.agents-acted.v1",
+    "group",
+    (events.AgentsActed, events.MessagesForwarded, events.GroupFounded),
+)
+"""All that a modulator takes in: one topic, so that who owns a group's modulator owns all of it."""
 STEP_COMPLETED = Topic("matrix.step-completed.v1", "group", (events.StepCompleted,))
 SCENARIOS_EXTRACTED = Topic(
     "matrix.scenarios-extracted.v1", "group", (events.ScenarioExtracted,), kept=True
@@ -41,12 +47,12 @@ SAMPLES_JUDGED = Topic(
 AGENTS = Topic("matrix.agents.v1", "group", compacted=True)
 GROUPS = Topic("matrix.groups.v1", "group", compacted=True)
 WINDOWS = Topic("matrix.windows.v1", "group", compacted=True)
-CANDIDATES = Topic("matrix.candidates.v1", "group", compacted=True)
+CANDIDATES = Topic("matrix.candidates.v1", "dataset/stratum", compacted=True)
 DATASETS = Topic("matrix.datasets.v1", "dataset", (events.DatasetDeclared,), compacted=True)
 POPULATION = Topic(
     "matrix.population.v1",
     "what is controlled",
-    (events.Appetite, events.SocietyImported),
+    (events.Appetite, events.SocietyImported, events.PopulationSet),
     compacted=True,
 )
 MODEL_ANSWERS = Topic("matrix.model-answers.v1", "unit of work and call", compacted=True)
@@ -55,7 +61,6 @@ DEAD_LETTERS = Topic("matrix.dead-letters.v1", "as the original", (events.DeadLe
 TOPICS = (
     OBSERVATIONS_DELIVERED,
     AGENTS_ACTED,
-    MESSAGES_FORWARDED,
     STEP_COMPLETED,
     SCENARIOS_EXTRACTED,
     INSTRUCTIONS_GENERATED,

@@ -1,8 +1,10 @@
 """Instructions: what people in a scenario would ask an assistant (MATRIX-Gen).
 
-Owns the datasets (standing orders). Reads scenarios-extracted (the library, whole), datasets, and
-samples-judged (feedback); writes instructions-generated, datasets (quotas), population (which
-regions are wanted), and its state to candidates. Key: group for claims, dataset for orders.
+Serves the datasets (standing orders). Every replica reads datasets, population, scenarios-extracted
+(the library) and samples-judged whole; input of the group is samples-judged. Writes
+instructions-generated, datasets (orders and quotas), population (which regions are wanted), and
+its state to candidates. Key: dataset/stratum for claims, dataset for its order, region for whether
+it is wanted; who owns the key's partition of samples-judged decides.
 A candidate is done when its instruction is published; what was claimed is never claimed again. A
 person of a scenario is asked once, unless the society brings nothing fresh (ops/decisions/0005).
 """

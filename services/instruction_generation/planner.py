@@ -1,251 +1,285 @@
 """Which candidates are made: demand of the datasets against the material in the library."""
 
 import asyncio
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import structlog
 
-from services.events import (
-    Appetite,
-    DatasetDeclared,
-    Grant,
-    QuotaReleased,
-    Requirement,
-    SampleJudged,
-    ScenarioExtracted,
-)
+from services.events import Appetite, DatasetDeclared, Requirement
 from services.instruction_generation.domain import (
     DRY_PATIENCE,
-    USES_PER_PAIR,
     Claim,
     GroupClaims,
     Progress,
-    RegionLibrary,
     candidate_id,
-    is_sated,
+    claims_at_once,
+    claims_key,
     pair_key,
+    pair_of,
+    stratum_key,
+    stratum_of,
 )
-from services.instruction_generation.quotas import StratumProgress, rebalance
+from services.instruction_generation.orders import grown, rebalanced
+from services.instruction_generation.overview import Overview
+from services.instruction_generation.quotas import StratumProgress
 from services.runtime.errors import Rejected
-from services.runtime.ports import Embedder
+from services.runtime.ports import Delivery, Embedder
 from services.runtime.state import Changelog
 
 _log = structlog.get_logger(__name__)
 
 
-class Planner:
-    """Datasets, their progress, and the scenario library: what is wanted and what there is."""
+class Planner(Overview):
+    """What every replica knows, and what the owner of a key decides.
 
-    def __init__(self, claims: Changelog[GroupClaims], embedder: Embedder) -> None:
+    `owns` tells whether a key is owned here: "dataset/stratum" (claims), a dataset's name (its
+    order), a region's (whether it is wanted). It says yes only while what was claimed there is
+    adopted: from the end of `adopt` on, and no longer when `release` is called. A stratum that has
+    waited for fresh scenarios for `reuse_after_seconds` uses those that it has once more; `clock`
+    is a monotonic one in seconds.
+    """
+
+    def __init__(
+        self,
+        claims: Changelog[GroupClaims],
+        embedder: Embedder,
+        owns: Callable[[str], bool] = lambda key: True,
+        reuse_after_seconds: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
         self.claims = claims
-        self.datasets: dict[str, DatasetDeclared] = {}
-        self.progress: defaultdict[str, defaultdict[str, Progress]] = defaultdict(
-            lambda: defaultdict(Progress)
-        )
-        """By dataset and stratum."""
-        self.libraries: defaultdict[str, RegionLibrary] = defaultdict(RegionLibrary)
-        self._groups: dict[str, str] = {}
-        """Group of each scenario."""
+        self.owns = owns
         self._embedder = embedder
+        self._patience = reuse_after_seconds
+        self._clock = clock
         self._queries: dict[str, list[float]] = {}
-        self.rejected: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        """Rejections by dataset and reason."""
-        self._judged: set[str] = set()
-        self._appetite: dict[str, bool] = {}
-        self._lock = asyncio.Lock()
+        """Directions of requirements by their text; empty where the embedder refuses."""
+        self._embedding = asyncio.Lock()
+        self._largest = (-1, 0.0)
+        """Version of the view, and the largest weight of a dataset that is worked on."""
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """By stratum: one plan or end of a claim after the other."""
 
-    def restore_uses(self) -> None:
-        """Count the claims of earlier processes; call when library and claims are restored."""
-        for _, state in self.claims.items():
-            for key, times in state.claimed.items():
-                dataset, scenario_id, agent_id = key.split("/")
-                for region, library in self.libraries.items():
-                    if library.get(scenario_id) is not None:
-                        library.use(dataset, scenario_id, agent_id, times)
-                        self.progress[dataset][region].claimed += times
+    def adopt(self, history: Iterable[Delivery]) -> list[str]:
+        """Take over the claims of partitions that came to be owned; a repeat is harmless.
 
-    def open_claims(self) -> list[Claim]:
-        """Return the claims whose instruction was not published yet."""
-        return [claim for _, state in self.claims.items() for claim in state.open]
+        Args:
+            history: All records of the changelog in these partitions that count, in order.
 
-    def closed_candidates(self) -> list[tuple[str, str]]:
-        """Return group and id of the candidates whose instruction is published."""
-        return [(group, each) for group, state in self.claims.items() for each in state.closed()]
+        Returns:
+            The keys of the records, in order.
 
-    def add_scenario(self, scenario: ScenarioExtracted) -> None:
-        """Take a scenario into the library."""
-        self._groups[scenario.scenario_id] = scenario.group_id
-        if self.libraries[scenario.region].add(scenario):
-            for strata in self.progress.values():
-                strata[scenario.region].dry_since = None
+        Raises:
+            Rejected: a record is none of claims.
+        """
+        history = list(history)
+        keys = sorted({delivery.key for delivery in history})
+        strata = sorted({stratum_of(key) for key in keys})
+        self.claims.restore(history)
+        for dataset, stratum in strata:
+            self._recount(dataset, stratum)
+        return keys
 
-    def set_dataset(self, dataset: DatasetDeclared) -> None:
-        """Take a dataset's latest order; an older one (fewer grants) is passed over."""
-        known = self.datasets.get(dataset.dataset)
-        if known is not None and _granted(known) > _granted(dataset):
-            return
-        self.datasets[dataset.dataset] = dataset
-        for grant in dataset.grants:
-            progress = self.progress[dataset.dataset][grant.stratum]
-            progress.granted = max(progress.granted, grant.granted)
-            progress.recall = max(progress.recall, grant.recall)
+    def release(self) -> None:
+        """Drop the claims of strata that are no longer owned; they are adopted elsewhere."""
+        self.claims.forget(lambda key: not self.owns(stratum_key(*stratum_of(key))))
+        for dataset, strata in self.progress.items():
+            for stratum, progress in strata.items():
+                if progress.claimed and not self.owns(stratum_key(dataset, stratum)):
+                    self._recount(dataset, stratum)
 
-    def add_verdict(self, sample: SampleJudged) -> None:
-        """Count a verdict, once."""
-        if sample.sample_id in self._judged:
-            return
-        self._judged.add(sample.sample_id)
-        progress = self.progress[sample.dataset][sample.stratum]
-        progress.judged += 1
-        if sample.accepted:
-            progress.accepted += 1
-            progress.failures = 0
-        else:
-            progress.failures += 1
-            self.rejected[sample.dataset][sample.reason] += 1
+    def _recount(self, dataset: str, stratum: str) -> None:
+        progress, library = self.progress[dataset][stratum], self.libraries[stratum]
+        library.forget_claims(dataset)
+        progress.claimed = 0
+        for key, state in self.claims.items():
+            if stratum_of(key) == (dataset, stratum):
+                for pair, times in state.claimed.items():
+                    library.use(dataset, *pair_of(pair), times)
+                    progress.claimed += times
 
-    def add_release(self, release: QuotaReleased) -> None:
-        """Note quota that a stratum gave back."""
-        progress = self.progress[release.dataset][release.stratum]
-        progress.released = max(progress.released, release.released)
+    def is_open(self, claim: Claim) -> bool:
+        """Return whether a claim's instruction is still to be published from here."""
+        state = self.claims.get(claims_key(claim))
+        return self.owns(claim.key) and state is not None and claim in state.open
 
-    def accepted(self, dataset: str) -> int:
-        """Return the accepted samples of a dataset."""
-        return sum(p.accepted for p in self.progress[dataset].values())
+    def is_dropped(self, claim: Claim) -> bool:
+        """Return whether nothing is to come of a claim any more: its dataset is deleted."""
+        dataset = self.datasets.get(claim.dataset)
+        return dataset is not None and dataset.deleted
 
-    def judged(self, dataset: str) -> int:
-        """Return the verdicts on a dataset's candidates."""
-        return sum(p.judged for p in self.progress[dataset].values())
-
-    async def claim(self, society_rests: bool = False) -> list[Claim]:
-        """Decide on the candidates to be made now, and make the decision durable.
+    async def claim(self, dataset: str, stratum: str, society_rests: bool = False) -> list[Claim]:
+        """Decide on the candidates of a stratum to be made now, and make the decision durable.
 
         Each pair of scenario and agent is used once. Those that were used least are used once more
-        when the whole society rests, so that nothing fresh can come, and for the last few samples
-        of a stratum, for which it would have to live through another window.
+        when nothing fresh has come for long, or can come any more, and for the last few samples,
+        for which the stratum would have to live through another window.
         """
-        async with self._lock:
-            chosen: list[Claim] = []
-            for name, dataset in sorted(self.datasets.items()):
-                for stratum, progress in sorted(self.progress[name].items()):
-                    again = society_rests or progress.closing
-                    uses = self.libraries[stratum].least_uses(name) if again else 0
-                    chosen += await self._claim_for(dataset, stratum, progress, uses)
-            by_group: dict[str, list[Claim]] = defaultdict(list)
-            for claim in chosen:
-                by_group[self._groups[claim.scenario_id]].append(claim)
-            for group_id, claims in sorted(by_group.items()):
-                state = self.claims.get(group_id) or GroupClaims()
-                claimed = dict(state.claimed)
-                for claim in claims:
-                    key = pair_key(claim.dataset, claim.scenario_id, claim.agent_id)
-                    claimed[key] = claim.index + 1
-                await self.claims.put(group_id, GroupClaims(claimed, (*state.open, *claims)))
-            return chosen
+        key, progress = stratum_key(dataset, stratum), self.progress[dataset][stratum]
+        if not self.owns(key) or not self._at_once(dataset):
+            progress.waiting_since = None
+            return []
+        if progress.wanted(self._at_once(dataset)):
+            await self._learn_directions(self.datasets[dataset])
+        async with self._locks[key]:
+            at_once = self._at_once(dataset)
+            if not self.owns(key) or not at_once:
+                return []  # The lock was awaited.
+            chosen = self._choose(self.datasets[dataset], stratum, at_once, society_rests)
+            try:
+                await self._write(chosen)
+            except BaseException:
+                self._recount(dataset, stratum)  # Nothing of it was decided.
+                raise
+        return chosen
 
-    async def _claim_for(
-        self, dataset: DatasetDeclared, stratum: str, progress: Progress, uses: int
+    def _at_once(self, dataset: str) -> int:
+        """Return how many candidates of each of its strata may be in work; 0 when it rests.
+
+        One that has nothing to work on takes nothing from the share of the others.
+        """
+        order = self.datasets.get(dataset)
+        if order is None or not self.wants(order):
+            return 0
+        if self._largest[0] != self.version:
+            weights = [each.weight for each in self.active() if self.is_filling(each)]
+            self._largest = (self.version, max(weights, default=0.0))
+        return claims_at_once(order.weight, max(order.weight, self._largest[1]))
+
+    def _choose(
+        self, dataset: DatasetDeclared, stratum: str, at_once: int, society_rests: bool
     ) -> list[Claim]:
         name, library = dataset.dataset, self.libraries[stratum]
-        chosen = []
-        for _ in range(progress.wanted):
-            number = progress.claimed
-            requirement = dataset.requirements[number % len(dataset.requirements)]
-            pair = library.best_pair(name, await self._query(requirement), uses)
+        progress = self.progress[name][stratum]
+        wanted = progress.wanted(at_once)
+        again = society_rests or progress.closing or self._is_long_ago(progress.waiting_since)
+        uses = library.least_uses(name) if again else 0
+        chosen: list[Claim] = []
+        while len(chosen) < wanted:
+            requirement = dataset.requirements[progress.claimed % len(dataset.requirements)]
+            pair = library.best_pair(name, self._queries.get(_asked(requirement), []), uses)
             if pair is None:
-                if progress.dry_since is None and library.least_uses(name) >= USES_PER_PAIR:
-                    progress.dry_since = self.judged(name)
                 break
             scenario, agent_id, index = pair
+            scenario_id = scenario.scenario_id
             claim = Claim(
-                candidate_id=candidate_id(name, scenario.scenario_id, agent_id, index),
+                candidate_id=candidate_id(name, scenario_id, agent_id, index),
                 dataset=name,
                 stratum=stratum,
-                scenario_id=scenario.scenario_id,
+                scenario_id=scenario_id,
                 agent_id=agent_id,
                 index=index,
                 requirement=requirement,
+                group_id=scenario.group_id,
             )
-            library.use(name, scenario.scenario_id, agent_id)
+            library.use(name, scenario_id, agent_id)
             progress.claimed += 1
             chosen.append(claim)
+        if any(claim.index == 0 for claim in chosen):
+            progress.waiting_since = None
+        elif wanted and not chosen and not progress.in_work and progress.waiting_since is None:
+            # From now on, until something fresh comes: who had patience once needs it no more.
+            progress.waiting_since = self._clock()
         return chosen
 
-    async def _query(self, requirement: Requirement) -> list[float]:
-        text = f"{requirement.text}. {requirement.category}".strip(". ")
-        if text not in self._queries:
-            try:
-                self._queries[text] = (await self._embedder.embed([text]))[0]
-            except Rejected as error:
-                # Without a direction all scenarios are equally relevant.
-                _log.warning("embedding refused", text=text, reason=str(error))
-                self._queries[text] = []
-        return self._queries[text]
+    def _is_long_ago(self, since: float | None) -> bool:
+        return since is not None and self._clock() - since >= self._patience
+
+    async def _write(self, claims: list[Claim]) -> None:
+        states: dict[str, GroupClaims] = {}
+        for claim in claims:
+            key = claims_key(claim)
+            state = states.get(key) or self.claims.get(key) or GroupClaims()
+            claimed = {pair_key(claim.scenario_id, claim.agent_id): claim.index + 1}
+            states[key] = GroupClaims({**state.claimed, **claimed}, (*state.open, claim))
+        if states:
+            await self.claims.put_all(states, claims[0].key)
+
+    async def _learn_directions(self, dataset: DatasetDeclared) -> None:
+        """Embed what a dataset asks for; not under a stratum's lock, for it may take long."""
+        if all(_asked(requirement) in self._queries for requirement in dataset.requirements):
+            return
+        async with self._embedding:
+            for text in map(_asked, dataset.requirements):
+                if text in self._queries:
+                    continue
+                try:
+                    self._queries[text] = (await self._embedder.embed([text]))[0]
+                except Rejected as error:
+                    # Without a direction all scenarios are equally relevant.
+                    _log.warning("embedding refused", text=text, reason=str(error))
+                    self._queries[text] = []
 
     async def close_claim(self, claim: Claim) -> None:
-        """Note that a claim's instruction is published."""
-        async with self._lock:
-            group_id = self._groups[claim.scenario_id]
-            state = self.claims.get(group_id) or GroupClaims()
-            remaining = tuple(c for c in state.open if c.candidate_id != claim.candidate_id)
-            await self.claims.put(group_id, replace(state, open=remaining))
+        """Note that a claim's instruction is published, or will never be."""
+        async with self._locks[claim.key]:
+            key = claims_key(claim)
+            state = self.claims.get(key)
+            if state is not None and claim in state.open:
+                remaining = tuple(each for each in state.open if each != claim)
+                await self.claims.put(key, replace(state, open=remaining), claim.key)
 
-    def rebalanced(self, society_rests: bool = False) -> list[DatasetDeclared]:
-        """Return the datasets whose quotas move between strata, with their new grants.
+    def orders_due(self, society_rests: bool = False) -> list[DatasetDeclared]:
+        """Return the orders owned here that are to change, as they are to be.
 
-        A stratum without material waits for its part of the society, for so many verdicts
-        elsewhere; when the whole society rests there is nothing to wait for.
+        Continuous ones grow; quotas move between strata. A stratum without material waits for its
+        part of the society, for so many verdicts elsewhere or so long; when the whole society
+        rests there is nothing to wait for.
         """
-        changed = []
+        due = []
         for name, dataset in sorted(self.datasets.items()):
-            patience = 0 if society_rests else max(DRY_PATIENCE, dataset.size // 2)
-            judged = self.judged(name)
-            strata = {
-                stratum: _stratum(progress, judged, patience)
-                for stratum, progress in self.progress[name].items()
-            }
-            moved = rebalance(dataset.size, strata)
-            grants = tuple(Grant(s, granted, recall) for s, (granted, recall) in moved.items())
-            before = {g.stratum: (g.granted, g.recall) for g in dataset.grants}
-            if any(before.get(g.stratum) != (g.granted, g.recall) for g in grants):
-                update = replace(dataset, grants=tuple(sorted(grants, key=lambda g: g.stratum)))
-                self.set_dataset(update)
-                changed.append(update)
-        return changed
+            if dataset.paused or dataset.deleted or not self.owns(name):
+                continue
+            larger = grown(dataset, self.accepted(name), self.regions)
+            update = self._rebalanced(dataset, society_rests) if larger is dataset else larger
+            if update is not dataset:
+                due.append(update)
+        return due
 
-    def note_appetite(self, appetite: Appetite) -> None:
-        """Take over what an earlier process said of a region."""
-        self._appetite[appetite.region] = appetite.hungry
-
-    def appetites(self, regions: Iterable[str]) -> list[Appetite]:
-        """Return the regions whose being wanted has changed since the last call."""
-        changed = []
-        for region in sorted(regions):
-            library = self.libraries[region]
-            hungry = any(
-                not is_sated(self.progress[name][region], library.unused_pairs(name))
-                for name in self.datasets
+    def _rebalanced(self, dataset: DatasetDeclared, society_rests: bool) -> DatasetDeclared:
+        name = dataset.dataset
+        judged = self.judged(name)
+        patience = max(DRY_PATIENCE, dataset.size // 2)
+        strata = {}
+        for stratum, progress in list(self.progress[name].items()):
+            if not self.is_dry(name, stratum):
+                progress.dry_since = None
+            elif progress.dry_since is None:
+                progress.dry_since, progress.dry_at = judged, self._clock()
+            exhausted = progress.dry_since is not None and (
+                society_rests
+                or judged - progress.dry_since >= patience
+                or self._is_long_ago(progress.dry_at)
             )
-            if self._appetite.get(region, True) != hungry:
-                self._appetite[region] = hungry
+            strata[stratum] = _known(progress, exhausted)
+        return rebalanced(dataset, strata)
+
+    def appetites(self) -> list[Appetite]:
+        """Return what the population topic should say of regions owned here, and does not yet."""
+        due = []
+        for region in sorted(filter(self.owns, self.regions)):
+            hungry = self.is_hungry(region)
+            if self._wanted.get(region, False) != hungry:
                 reason = "" if hungry else "no dataset needs more scenarios from here"
-                changed.append(Appetite(region, hungry, reason))
-        return changed
+                due.append(Appetite(region, hungry, reason))
+        return due
 
 
-def _stratum(progress: Progress, judged: int, patience: int) -> StratumProgress:
-    dry = progress.dry_since
+def _asked(requirement: Requirement) -> str:
+    return f"{requirement.text}. {requirement.category}".strip(". ")
+
+
+def _known(progress: Progress, exhausted: bool) -> StratumProgress:
     return StratumProgress(
         granted=progress.granted,
         recall=progress.recall,
         released=progress.released,
         accepted=progress.accepted,
         failures_since_accept=progress.failures,
-        exhausted=dry is not None and judged - dry >= patience,
+        exhausted=exhausted,
     )
-
-
-def _granted(dataset: DatasetDeclared) -> int:
-    return sum(grant.granted + grant.recall for grant in dataset.grants)

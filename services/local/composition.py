@@ -11,8 +11,8 @@ import services.scenario_extraction
 from services.agent_state.application import Society
 from services.agent_state.codec import GROUP_STATE
 from services.agent_state.consumer import SocietyConsumer
-from services.events import DeadLetter, codec
 from services.events import topics as t
+from services.events.dead_letters import DeadLetterTopic
 from services.instruction_generation.application import Generation
 from services.instruction_generation.codec import GROUP_CLAIMS
 from services.instruction_generation.consumer import GenerationConsumer
@@ -29,7 +29,7 @@ from services.reward_filtering.consumer import FilteringConsumer
 from services.reward_filtering.writer import DatasetWriter
 from services.runtime.journal import ModelJournal
 from services.runtime.metrics import Metrics
-from services.runtime.ports import ChatModel, Clock, Delivery, Embedder
+from services.runtime.ports import ChatModel, Clock, Embedder
 from services.runtime.prompts import Prompt, load_prompts
 from services.runtime.state import Changelog
 from services.runtime.worker import Route, Worker
@@ -41,28 +41,6 @@ from services.scenario_extraction.consumer import ExtractionConsumer
 def prompts_of(package: object) -> dict[str, Prompt]:
     """Return the prompts of a service."""
     return load_prompts(Path(str(package.__file__)).parent / "prompts")  # type: ignore[attr-defined]
-
-
-class LogDeadLetters:
-    """Dead letters as a topic of the log."""
-
-    def __init__(self, log: Log, metrics: Metrics) -> None:
-        self._log = log
-        self._metrics = metrics
-
-    async def bury(self, service: str, delivery: Delivery, reason: str) -> None:
-        """Keep the message with the reason."""
-        letter = DeadLetter(
-            delivery.topic,
-            delivery.partition,
-            delivery.offset,
-            delivery.value,
-            delivery.headers,
-            reason,
-            service,
-        )
-        await self._log.publish([codec.to_record(t.DEAD_LETTERS, delivery.key, letter)])
-        self._metrics.dead_letters += 1
 
 
 class Composition:
@@ -115,13 +93,18 @@ class Composition:
         )
         self._filtering_consumer = FilteringConsumer(self.filtering, log)
         self.writer_source = log.consumer("dataset-writer", [t.SAMPLES_JUDGED.name])
-        self.writer = DatasetWriter(self.writer_source, lambda name: str(datasets / name))
-        letters = LogDeadLetters(log, metrics)
+        self.writer = DatasetWriter(
+            self.writer_source, lambda name: str(datasets / name), patient=False
+        )
+        letters = DeadLetterTopic(log, metrics)
+        self._modulation_consumer = modulation = ModulationConsumer(self.modulation, log)
+        orders = [r for r in self._filtering_consumer.broadcasts() if r.topic == t.DATASETS.name]
         routes: dict[str, list[Route]] = {
-            "reward_filtering": self._filtering_consumer.routes(),
-            "instruction_generation": self.generation.routes(),
+            # Orders are polled first: a candidate would wait for its own.
+            "reward_filtering": [*orders, *self._filtering_consumer.routes()],
+            "instruction_generation": self.generation.all_routes(),
             "scenario_extraction": ExtractionConsumer(self.extraction, log).routes(),
-            "message_modulation": ModulationConsumer(self.modulation, log).routes(),
+            "message_modulation": [*modulation.routes(), *modulation.broadcasts()],
             "agent_state": SocietyConsumer(self.society, log).routes(),
         }
         self.sources = {
@@ -138,17 +121,16 @@ class Composition:
         self.society.groups.restore(await history(t.AGENTS.name))
         self.modulation.groups.restore(await history(t.GROUPS.name))
         self.extraction.windows.restore(await history(t.WINDOWS.name))
-        self.planner.claims.restore(await history(t.CANDIDATES.name))
         self.journal.restore(await history(t.MODEL_ANSWERS.name))
         datasets = await history(t.DATASETS.name)
         verdicts = await history(t.SAMPLES_JUDGED.name)
-        self.generation.restore(datasets, await history(t.SCENARIOS_EXTRACTED.name), verdicts)
+        population = await history(t.POPULATION.name)
+        scenarios = await history(t.SCENARIOS_EXTRACTED.name)
+        self.generation.restore(datasets, population, scenarios, verdicts)
+        self.generation.adopt(await history(t.CANDIDATES.name))
         self._filtering_consumer.restore(datasets, verdicts)
-        for delivery in await history(t.POPULATION.name):
-            event = codec.from_delivery(delivery)
-            if getattr(event, "hungry", True) is False:
-                self.modulation.sated.add(event.region)
-                self.planner.note_appetite(event)
+        self._modulation_consumer.restore(population)
+        await self._modulation_consumer.release_parked()
         await self._filtering_consumer.release_due()
         self.count()
 

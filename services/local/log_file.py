@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import orjson
 
 from services.runtime.errors import MatrixError
+from services.runtime.partitions import partition_of
 from services.runtime.ports import Delivery, Record
 
 _SCHEMA = """
@@ -101,14 +101,16 @@ class LogFile:
 
     def partition(self, key: str) -> int:
         """Return the partition of a partition key."""
-        return zlib.crc32(key.encode()) % self.partitions
+        return partition_of(key, self.partitions)
 
     def append(self, records: Sequence[Record]) -> None:
         """Write `records` in order, all or none."""
         ends: dict[tuple[str, int], int] = {}
         with self._guarded(), self._transaction():
             for record in records:
-                part = self.partition(record.partition_key or record.key)
+                part = record.partition
+                if part is None:
+                    part = self.partition(record.partition_key or record.key)
                 place = (record.topic, part)
                 offset = ends.get(place, self.ends.get(place, 0))
                 ends[place] = offset + 1

@@ -67,6 +67,7 @@ class LocalModel:
         parameters.n_ctx = _CONTEXT * SLOTS
         parameters.n_parallel = SLOTS
         parameters.port = 0
+        parameters.model_alias = {self.name}
         parameters.cpuparams.n_threads = self._threads
         parameters.cpuparams_batch.n_threads = self._threads
         parameters.verbosity = 0

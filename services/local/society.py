@@ -5,10 +5,10 @@ from pathlib import Path
 
 import services.agent_state
 from services.agent_state.builtin import builtin_profiles_path
-from services.agent_state.importing import Imported, Importer, write_society
+from services.agent_state.importing import Imported, Importer
 from services.agent_state.profile_files import ProfileImport, read_profiles
 from services.events import SocietyImported, codec
-from services.events.topics import OBSERVATIONS_DELIVERED, POPULATION
+from services.events.topics import POPULATION
 from services.local.composition import Composition, prompts_of
 from services.local.log import Log
 from services.runtime.errors import Rejected
@@ -44,7 +44,7 @@ async def known_society(log: Log) -> SocietyImported | None:
 async def import_society(
     composition: Composition, profiles: ProfileImport, fingerprint: str, seed: int
 ) -> Imported:
-    """Make the society, and give every group its first token.
+    """Make the society, and found its groups.
 
     An import that breaks off is done again and makes the same society of the same answers: they
     are dropped only once it is noted that the society is whole.
@@ -57,13 +57,6 @@ async def import_society(
     made, tombstones = await importer.society(
         profiles.profiles, seed, len(profiles.problems), fingerprint
     )
-    await write_society(made, composition.society.groups)
-    tokens = [
-        codec.to_record(OBSERVATIONS_DELIVERED, token.group_id, token, cause="step/0")
-        for token in made.tokens()
-    ]
-    await composition.log.publish(tokens)
-    whole = codec.to_record(POPULATION, "society", made.society)
-    await composition.log.publish([whole, *tombstones])
-    composition.count()
+    await composition.log.publish(made.foundations())
+    await composition.log.publish([made.completion(), *tombstones])
     return made

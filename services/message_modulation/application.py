@@ -5,14 +5,23 @@ from collections import defaultdict
 from dataclasses import replace
 
 from services.events import (
+    AgentCard,
     AgentsActed,
     Group,
+    GroupFounded,
     MessagesForwarded,
     Observation,
     ObservationsDelivered,
     StepCompleted,
 )
-from services.message_modulation.domain import NEWS_KEPT, ModulatorState, bounded, forwards, inboxes
+from services.message_modulation.domain import (
+    NEWS_KEPT,
+    ModulatorState,
+    bounded,
+    forwards,
+    inboxes,
+    within_limit,
+)
 from services.message_modulation.routing import Router
 from services.runtime.journal import ModelJournal, UnitOfWork
 from services.runtime.metrics import SocietyMetrics
@@ -34,12 +43,42 @@ class Modulation:
         metrics: SocietyMetrics,
     ) -> None:
         self.groups = groups
-        self.sated: set[str] = set()
-        """Regions that are not wanted now: their groups are parked at the end of their step."""
+        self.wanted: set[str] = set()
+        """Regions whose groups are to run; the others' are parked at the end of their step."""
+        self.max_agents: int | None = None
+        """Agents that may be active; no limit when None."""
         self._journal = journal
         self._router = router
         self._metrics = metrics
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def set_wanted(self, region: str, wanted: bool) -> None:
+        """Note whether the groups of a region are to run."""
+        (self.wanted.add if wanted else self.wanted.discard)(region)
+
+    def may_run(self, state: ModulatorState) -> bool:
+        """Return whether a group is to go on: its region is wanted, and it is within the limit."""
+        return state.group.region in self.wanted and within_limit(
+            state.group, len(state.agents), self.max_agents
+        )
+
+    async def found(self, founded: GroupFounded) -> ModulatorState:
+        """Hold the first token of a group; a repeat returns the state that it has."""
+        known = self.groups.get(founded.group.group_id)
+        # Messages may have come before: then there is a state, but without the group itself.
+        if known is not None and known.agents:
+            return known
+        cards = tuple(AgentCard(n.agent_id, n.name, n.headline) for n in founded.newcomers)
+        empty = ModulatorState(founded.group, cards)
+        state = replace(
+            known or empty,
+            group=founded.group,
+            agents=cards,
+            parked=not self.may_run(empty),
+            token=ObservationsDelivered(founded.group.group_id, 0),
+        )
+        await self.groups.put(founded.group.group_id, state)
+        return state
 
     async def route_step(self, acted: AgentsActed) -> Outcome:
         """Route what a group did, and prepare its next token; a repeat returns the same again."""
@@ -70,7 +109,7 @@ class Modulation:
             summary=summary,
             arrived=(),
             resting=resting,
-            parked=not resting and acted.group.region in self.sated,
+            parked=not resting and not self.may_run(state),
             token=None if resting else ObservationsDelivered(group_id, acted.step + 1, delivered),
             forwarded=tuple(forwards(group_id, acted.step, routed)),
             completed=StepCompleted(
@@ -120,7 +159,7 @@ class Modulation:
             state,
             memory=(*state.memory, *(f"{o.from_name}: {o.text}" for o in noticed)),
             resting=False,
-            parked=state.group.region in self.sated,
+            parked=not self.may_run(state),
             token=token,
         )
         await self.groups.put(group_id, new_state)
@@ -133,9 +172,9 @@ class Modulation:
         return list(await asyncio.gather(*routing))
 
     async def parked_token(self, group_id: str) -> ObservationsDelivered | None:
-        """Return the token of a group that is parked though its region is wanted."""
+        """Return the token of a group that is parked though it may run."""
         state = self.groups.get(group_id)
-        if state is None or not state.parked or state.group.region in self.sated:
+        if state is None or not state.parked or not self.may_run(state):
             return None
         return state.token
 

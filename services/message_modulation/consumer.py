@@ -1,15 +1,27 @@
 """Events in, events out."""
 
-from services.events import Appetite, ObservationsDelivered, codec
+import asyncio
+import contextlib
+from collections.abc import Iterable
+
+from services.events import (
+    AgentsActed,
+    Appetite,
+    GroupFounded,
+    MessagesForwarded,
+    ObservationsDelivered,
+    PopulationSet,
+    codec,
+)
 from services.events.topics import (
     AGENTS_ACTED,
-    MESSAGES_FORWARDED,
     OBSERVATIONS_DELIVERED,
     POPULATION,
     STEP_COMPLETED,
 )
 from services.message_modulation.application import Modulation
 from services.message_modulation.domain import ModulatorState, message_cause
+from services.runtime.errors import NotOwner
 from services.runtime.ports import Delivery, Publisher, Record
 from services.runtime.worker import Route
 
@@ -27,16 +39,32 @@ class ModulationConsumer:
         self._sent: dict[str, int] = {}
 
     def routes(self) -> list[Route]:
-        """Return which topic is handled by what."""
-        return [
-            Route(AGENTS_ACTED.name, self.on_acted),
-            Route(MESSAGES_FORWARDED.name, self.on_forwarded),
-            Route(POPULATION.name, self.on_appetite),
-        ]
+        """Return what handles the events of the groups that are owned."""
+        return [Route(AGENTS_ACTED.name, self.on_event)]
 
-    async def on_acted(self, delivery: Delivery) -> None:
+    def broadcasts(self) -> list[Route]:
+        """Return what handles the events that every replica reads."""
+        return [Route(POPULATION.name, self.on_population)]
+
+    async def on_event(self, delivery: Delivery) -> None:
+        """Take in what happened to a group."""
+        event = codec.from_delivery(delivery)
+        if isinstance(event, GroupFounded):
+            await self._on_founded(event)
+        elif isinstance(event, MessagesForwarded):
+            await self._on_forwarded(event)
+        else:
+            await self._on_acted(event)
+
+    async def _on_founded(self, founded: GroupFounded) -> None:
+        """Hold the first token of a group."""
+        async with self._modulation.lock(founded.group.group_id):
+            state = await self._modulation.found(founded)
+            await self._publish(state, [])
+        await self._release(founded.group.group_id)
+
+    async def _on_acted(self, acted: AgentsActed) -> None:
         """Route a step."""
-        acted = codec.from_delivery(delivery)
         group_id = acted.group.group_id
         async with self._modulation.lock(group_id):
             state, records = await self._modulation.route_step(acted)
@@ -47,26 +75,47 @@ class ModulationConsumer:
                 self._routed[group_id] = acted.step
         await self._release(group_id)
 
-    async def on_forwarded(self, delivery: Delivery) -> None:
+    async def _on_forwarded(self, message: MessagesForwarded) -> None:
         """Take in a message from another group."""
-        message = codec.from_delivery(delivery)
         async with self._modulation.lock(message.group_id):
             # The token alone: what the step published is repeated by the step's own input.
             await self._publish(*await self._modulation.take_in(message))
         await self._release(message.group_id)
 
-    async def on_appetite(self, delivery: Delivery) -> None:
-        """Park a region's groups from now on, or release those that are parked."""
-        appetite = codec.from_delivery(delivery)
-        if not isinstance(appetite, Appetite):
-            return
-        if not appetite.hungry:
-            self._modulation.sated.add(appetite.region)
-            return
-        self._modulation.sated.discard(appetite.region)
-        for group_id, state in self._modulation.groups.items():
-            if state.parked and state.group.region == appetite.region:
-                await self._release(group_id)
+    async def on_population(self, delivery: Delivery) -> None:
+        """Learn which groups are to run: others park from now on, parked ones are released."""
+        if self._learn(delivery):
+            await self.release_parked()
+
+    def restore(self, history: Iterable[Delivery]) -> None:
+        """Learn from the population topic so far which groups are to run; releases none.
+
+        What was wanted once and is not any more must release nothing, nor may a region do so
+        before the limit is known: read all there is, then call `release_parked`.
+        """
+        for delivery in history:
+            self._learn(delivery)
+
+    def _learn(self, delivery: Delivery) -> bool:
+        """Return whether the event says which groups are to run."""
+        event = codec.from_delivery(delivery)
+        if isinstance(event, Appetite):
+            self._modulation.set_wanted(event.region, event.hungry)
+        elif isinstance(event, PopulationSet):
+            self._modulation.max_agents = event.max_agents
+        else:
+            return False
+        return True
+
+    async def release_parked(self) -> None:
+        """Send on the groups that are parked and may run.
+
+        To be called too when the states of a partition were restored: what its groups waited for
+        may have been said while nobody owned them.
+        """
+        parked = [group_id for group_id, state in self._modulation.groups.items() if state.parked]
+        # At once: each waits for two records to be durable.
+        await asyncio.gather(*map(self._release, parked))
 
     async def _release(self, group_id: str) -> None:
         # Publish first: after a crash in between, the token goes out again and is dropped there.
@@ -74,7 +123,9 @@ class ModulationConsumer:
             token = await self._modulation.parked_token(group_id)
             if token is not None:
                 await self._send(token, [])
-                await self._modulation.unpark(group_id)
+                # Not owned any more: whoever is the owner releases it.
+                with contextlib.suppress(NotOwner):
+                    await self._modulation.unpark(group_id)
 
     async def _publish(self, state: ModulatorState | None, records: list[Record]) -> None:
         token = None if state is None or state.parked else state.token
@@ -91,7 +142,7 @@ class ModulationConsumer:
 def _outputs(state: ModulatorState) -> list[Record]:
     """Return what a step publishes beside its token."""
     records = [
-        codec.to_record(MESSAGES_FORWARDED, m.group_id, m, cause=message_cause(m))
+        codec.to_record(AGENTS_ACTED, m.group_id, m, cause=message_cause(m))
         for m in state.forwarded
     ]
     if state.completed is not None:

@@ -48,6 +48,16 @@ class ModulatorState:
     completed: StepCompleted | None = None
 
 
+def within_limit(group: Group, agents: int, max_agents: int | None) -> bool:
+    """Return whether a group is among the first ones that `max_agents` agents leave room for.
+
+    Ranks are partial sums of sizes: whatever the limit, those within it come first in the order of
+    ranks and have together at most `max_agents` agents, and nobody has to count them. None: no
+    limit.
+    """
+    return max_agents is None or group.rank + agents <= max_agents
+
+
 def listed(indices: object, count: int) -> list[int]:
     """Return the places (from 0) that a model named by numbers from 1; others are dropped."""
     if not isinstance(indices, list):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 
 from services.events import (
@@ -45,6 +46,7 @@ class Filtering:
         embedder: Embedder,
         prompts: dict[str, Prompt],
         clock: Clock,
+        owns: Callable[[str], bool] = lambda stratum: True,
     ) -> None:
         self.datasets: dict[str, DatasetDeclared] = {}
         self.strata: defaultdict[str, Stratum] = defaultdict(Stratum)
@@ -53,6 +55,7 @@ class Filtering:
         self._embedder = embedder
         self._prompts = prompts
         self._clock = clock
+        self._owns = owns
 
     def set_dataset(self, dataset: DatasetDeclared) -> None:
         """Take a dataset's latest order."""
@@ -61,18 +64,32 @@ class Filtering:
             self.strata[f"{dataset.dataset}/{grant.stratum}"].grant(grant.granted, grant.recall)
 
     def restore(self, event: SampleJudged | QuotaReleased) -> None:
-        """Take in what an earlier process decided."""
-        if self.strata[f"{event.dataset}/{event.stratum}"].apply(event) and isinstance(
-            event, SampleJudged
-        ):
+        """Take in what an earlier owner of the stratum decided."""
+        if self.strata[f"{event.dataset}/{event.stratum}"].apply(event):
+            self.remember(event)
+
+    def remember(self, event: SampleJudged | QuotaReleased) -> None:
+        """Keep what was accepted anywhere, so that the like of it is not accepted here.
+
+        Strata of other owners are known when their verdicts have been read: until then, for a
+        moment, near duplicates across strata may be accepted by both.
+        """
+        if isinstance(event, SampleJudged):
             remember_accepted(self._duplicates[event.dataset], event)
 
+    def forget(self, gone: Callable[[str], bool]) -> None:
+        """Drop the strata that are somebody else's now; their quotas stay known."""
+        for key in [key for key in self.strata if gone(key)]:
+            stratum = self.strata[key]
+            self.strata[key] = Stratum(granted=stratum.granted, recall=stratum.recall)
+
     def releases(self, dataset: DatasetDeclared) -> list[QuotaReleased]:
-        """Return the quota that the dataset's strata have to give back now."""
+        """Return the quota that the dataset's own strata have to give back now."""
         due = []
         for grant in dataset.grants:
-            stratum = self.strata[f"{dataset.dataset}/{grant.stratum}"]
-            if stratum.due():
+            key = f"{dataset.dataset}/{grant.stratum}"
+            stratum = self.strata[key]
+            if self._owns(key) and stratum.due():
                 released = stratum.released + stratum.due()
                 due.append(QuotaReleased(dataset.dataset, grant.stratum, released))
                 stratum.released = released
@@ -108,6 +125,10 @@ class Filtering:
             usage=candidate.usage,
             created_at=self._clock(),
         )
+        if dataset.deleted:
+            decided = replace(sample, reason="deleted", stage="quota")
+            stratum.apply(decided)
+            return decided, unit.forget()
         stages = dataset.filter.stages
         # Nothing to answer is no candidate, whatever the stages.
         reason = self._static(dataset, instruction) if "static" in stages or not instruction else ""

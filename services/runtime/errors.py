@@ -12,6 +12,10 @@ class Retryable(MatrixError):
     """The same request may succeed later: a busy model, a broken connection."""
 
 
+class NotOwner(Retryable):
+    """The state that was to be written is somebody else's now: what is in work for it is void."""
+
+
 class Rejected(MatrixError):
     """The same request will never succeed: bad input, a refused prompt, a full quota."""
 

@@ -6,7 +6,7 @@ answers and decides what it decided before. When the unit is done, its answers a
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import orjson
@@ -42,6 +42,7 @@ class ModelJournal:
 
     With `seeded` every request carries a seed that follows from its unit and call, for runs that
     must come out the same; without, none does, because some servers fail on seeds under load.
+    `partition` tells the partition of a partition key, for `forget_partitions`.
     Malformed answers are counted in `metrics`.
     """
 
@@ -52,6 +53,7 @@ class ModelJournal:
         publisher: Publisher,
         seeded: bool = False,
         metrics: ModelMetrics | None = None,
+        partition: Callable[[str], int] = lambda key: 0,
     ) -> None:
         self.topic = topic
         self.metrics = metrics or ModelMetrics()
@@ -59,13 +61,19 @@ class ModelJournal:
         self._publisher = publisher
         self._seeded = seeded
         self._answers: dict[str, dict[str, bytes]] = defaultdict(dict)
+        self._partition = partition
+        self._partitions: dict[str, int] = {}
+        """Of the units that have answers."""
 
     def restore(self, history: Iterable[Delivery]) -> None:
         """Take over the answers that earlier processes wrote."""
         for delivery in history:
-            unit, call = delivery.key.split(_SEPARATOR, 1)
+            unit, separator, call = delivery.key.partition(_SEPARATOR)
+            if not separator:
+                continue  # None of ours.
             if delivery.value:
                 self._answers[unit][call] = delivery.value
+                self._partitions[unit] = delivery.partition
             elif unit in self._answers:
                 self._answers[unit].pop(call, None)
 
@@ -85,7 +93,14 @@ class ModelJournal:
         value = _encode(answer)
         await self._publisher.publish([self._record(unit, call, value)])
         self._answers[unit.name][call] = value
+        self._partitions[unit.name] = self._partition(unit.partition_key)
         return answer
+
+    def forget_partitions(self, partitions: set[int]) -> None:
+        """Drop the answers of units that are somebody else's now; the log keeps them."""
+        for unit in [unit for unit, place in self._partitions.items() if place in partitions]:
+            del self._partitions[unit]
+            self._answers.pop(unit, None)
 
     def _record(self, unit: "UnitOfWork", call: str, value: bytes) -> Record:
         key = f"{unit.name}{_SEPARATOR}{call}"
@@ -93,6 +108,7 @@ class ModelJournal:
 
     def _forget(self, unit: "UnitOfWork") -> list[Record]:
         calls = self._answers.pop(unit.name, {})
+        self._partitions.pop(unit.name, None)
         return [self._record(unit, call, b"") for call in calls]
 
 

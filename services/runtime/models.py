@@ -159,6 +159,8 @@ class HttpModels:
             ) as response:
                 content = await response.read()
                 status = response.status
+            if endpoint.api_key:  # Some servers repeat it in what they refuse.
+                content = content.replace(endpoint.api_key.encode(), b"***")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Retryable(_told(error, self._settings.timeout_seconds)) from error
         if status != 200:

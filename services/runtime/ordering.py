@@ -55,7 +55,7 @@ class KeyLanes:
         self._width = width
         self._waiting: dict[str, deque[Delivery]] = {}
         self._running: dict[str, int] = defaultdict(int)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Delivery] = {}
 
     @property
     def in_flight(self) -> int:
@@ -72,7 +72,7 @@ class KeyLanes:
     def _start(self, delivery: Delivery) -> None:
         self._running[delivery.key] += 1
         task = asyncio.create_task(self._run(delivery), name=f"{delivery.topic}/{delivery.key}")
-        self._tasks.add(task)
+        self._tasks[task] = delivery
         # Not in `_run`: a task that is cancelled before its first step runs none of it.
         task.add_done_callback(lambda ended: self._leave(ended, delivery.key))
 
@@ -80,7 +80,7 @@ class KeyLanes:
         await self._handle(delivery)
 
     def _leave(self, task: asyncio.Task[None], key: str) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         self._running[key] -= 1
         waiting = self._waiting.get(key)
         if waiting:
@@ -90,10 +90,25 @@ class KeyLanes:
         elif not self._running[key]:
             del self._running[key]
 
-    async def cancel(self) -> None:
-        """Drop what waits, and cancel what runs; nothing of it is acknowledged."""
-        self._waiting.clear()
-        tasks = list(self._tasks)
+    async def cancel(self, of: Callable[[Delivery], bool] = lambda _: True) -> int:
+        """Drop what waits, and cancel what runs; nothing of it is acknowledged.
+
+        Args:
+            of: Which messages; all by default.
+
+        Returns:
+            How many messages were dropped before they were done.
+        """
+        dropped = 0
+        for key, waiting in list(self._waiting.items()):
+            kept = deque(delivery for delivery in waiting if not of(delivery))
+            dropped += len(waiting) - len(kept)
+            if kept:
+                self._waiting[key] = kept
+            else:
+                del self._waiting[key]
+        tasks = [task for task, delivery in self._tasks.items() if of(delivery)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        return dropped + sum(task.cancelled() for task in tasks)

@@ -20,6 +20,8 @@ class Record:
     headers: Mapping[str, str] = field(default_factory=dict)
     partition_key: str = ""
     """Decides the partition; the key itself when empty."""
+    partition: int | None = None
+    """The partition itself, for what belongs to a partition and not to a key."""
 
 
 @dataclass(frozen=True, slots=True)

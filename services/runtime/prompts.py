@@ -1,11 +1,14 @@
 """Prompts: Markdown files, filled with data that cannot pass for anything else.
 
 A prompt file has a head in an HTML comment that says what the prompt must bring out, then the
-sections `## system` and `## user`. Whatever is filled in is data: its angle brackets are replaced,
-so that no text can close the tag it stands in.
+sections `## system` and `## user`. Whatever is filled in is data and stands in a tag: it can open
+and close no tag, begin no line of its own, and spell no mark that a chat template parts turns
+with. Two filters say otherwise: `{{ text | lines }}` keeps line breaks, and `{{ name | called }}`
+is how a person may be called outside of a tag.
 """
 
 import re
+import unicodedata
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -13,14 +16,61 @@ from jinja2 import Environment, StrictUndefined
 
 from services.runtime.ports import Message
 
-_BRACKETS = str.maketrans({"<": "\u2039", ">": "\u203a"})
 _SECTION = re.compile(r"^## (system|user|assistant)\s*$", re.MULTILINE)
 _HEAD = re.compile(r"\A\s*<!--.*?-->", re.DOTALL)
 
+_OPENING = "<\ufe64\uff1c"
+_CLOSING = ">\ufe65\uff1e"
+"""With those that tokenizers which normalise text (NFKC) read as the plain ones."""
+_BREAKS = "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+_UNSEEN = (
+    *(0x00AD, 0x061C, 0x180E, 0x200B, 0x200E, 0x200F, 0xFEFF),
+    *(*range(0x202A, 0x202F), *range(0x2060, 0x2070), *range(0xFFF9, 0xFFFC)),
+    *range(0xE0000, 0xE0080),
+)
+"""Breaks in words, directions and tag characters, which hide from people what models read."""
+_AS_DATA: dict[int, str] = (
+    {code: " " for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
+    | {ord(character): "\n" for character in _BREAKS}
+    | {ord(character): "\u2039" for character in _OPENING}
+    | {ord(character): "\u203a" for character in _CLOSING}
+    | dict.fromkeys(_UNSEEN, "")
+    | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+)
+_MARK = re.compile(r"[\[\ufe47\uff3b](/?g?[A-Z][A-Z_]{2,})[\]\ufe48\uff3d]")
+"""Such as [INST], [/INST], [TOOL_CALLS], [gMASK]; all others have angle brackets."""
+_ROLE = re.compile(
+    r"^([^\w\n(]*)(system|developer|user|human|assistant|model|tool|instruction|response|inst)"
+    r"(?=[^\w\n]*(?:[:\uff1a]|$))",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""A line that is, or begins with, the name of a role and a colon: `### System:`."""
+
+_NAME_WORDS = 4
+_NAME_CHARACTERS = 40
+
+
+class Lines(str):
+    """A text whose line breaks are kept."""
+
 
 def as_data(value: object) -> str:
-    """Return a value as text that no tag can be opened or closed with."""
-    return str(value).translate(_BRACKETS)
+    """Return a value as text that is nothing but text wherever it is filled in.
+
+    Angle brackets and marks of chat templates come out changed but readable, control characters
+    as spaces, and a role before a colon in brackets. Line breaks are kept in `Lines` only.
+    """
+    text = str(value).replace("\r\n", "\n").translate(_AS_DATA)
+    if not isinstance(value, Lines):
+        text = " ".join(filter(None, text.split("\n")))
+    return _ROLE.sub(r"\1(\2)", _MARK.sub(r"(\1)", text))
+
+
+def called(name: str) -> str:
+    """Return a name as it may stand outside of a tag: a few words, too short for instructions."""
+    text = as_data(name)
+    kept = (c if c in ".'\u2019-" or unicodedata.category(c)[0] in "LMN" else " " for c in text)
+    return " ".join("".join(kept).split()[:_NAME_WORDS])[:_NAME_CHARACTERS] or "this person"
 
 
 def clip(text: str, limit: int) -> str:
@@ -43,7 +93,7 @@ class Prompt:
         environment = Environment(
             undefined=StrictUndefined, finalize=as_data, trim_blocks=True, lstrip_blocks=True
         )
-        environment.filters["clip"] = clip
+        environment.filters.update(clip=clip, lines=Lines, called=called)
         before, *parts = _SECTION.split(text[head.end() :])
         roles = cast(list[Literal["system", "user", "assistant"]], parts[0::2])
         if before.strip() or "user" not in roles:

@@ -45,7 +45,7 @@ def _reader(hint: Any) -> _Convert:
             read = _reader(typing.cast(Any, item))
             return lambda values: tuple(map(read, values))
         return tuple
-    if origin is not None:
+    if origin not in (None, typing.Literal):
         return dict
     return lambda value: value
 
@@ -68,10 +68,12 @@ def _kind(hint: Any) -> str:
     plain = _unoptional(hint)
     if dataclasses.is_dataclass(plain):
         return "message"
+    if plain is not hint:
+        return "optional"
     origin = typing.get_origin(plain)
     if origin is tuple:
         return "messages" if dataclasses.is_dataclass(typing.get_args(plain)[0]) else "scalars"
-    return "map" if origin is not None else "scalar"
+    return "scalar" if origin in (None, typing.Literal) else "map"
 
 
 @functools.cache
@@ -84,6 +86,9 @@ def _write(value: Any, message: Any) -> None:
         item = getattr(value, name)
         if kind == "scalar":
             if item:
+                setattr(message, name, item)
+        elif kind == "optional":
+            if item is not None:
                 setattr(message, name, item)
         elif kind == "message":
             if item is not None:
@@ -100,6 +105,14 @@ def _write(value: Any, message: Any) -> None:
             getattr(message, name).update(item)
 
 
+def given_fields(message: Message) -> dict[str, Any]:
+    """Return the scalar fields that were given, by name: optional ones also when 0."""
+    return {
+        field.name: tuple(value) if field.is_repeated else value
+        for field, value in message.ListFields()
+    }
+
+
 class Codec(typing.Generic[T]):
     """Bytes of one message type to values of one dataclass, and back."""
 
@@ -107,11 +120,20 @@ class Codec(typing.Generic[T]):
         self.value_type = value_type
         self.message_type = message_type
 
-    def encode(self, value: T) -> bytes:
-        """Return the serialised message."""
+    def to_message(self, value: T) -> Any:
+        """Return the value as a message, for an answer that holds it."""
         message = self.message_type()
         _write(value, message)
-        return message.SerializeToString(deterministic=True)
+        return message
+
+    def from_message(self, message: Message) -> T:
+        """Return the value of a message that a request holds."""
+        return _read(self.value_type, message)
+
+    def encode(self, value: T) -> bytes:
+        """Return the serialised message."""
+        data: bytes = self.to_message(value).SerializeToString(deterministic=True)
+        return data
 
     def decode(self, data: bytes) -> T:
         """Return the value.

@@ -1,6 +1,6 @@
 """Keyed state that lives in memory, and whose truth is a compacted topic (the changelog)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 from services.runtime.ports import Delivery, Publisher, Record
@@ -50,7 +50,27 @@ class Changelog(Generic[S]):
     def __len__(self) -> int:
         return len(self._states)
 
-    async def put(self, key: str, state: S) -> None:
-        """Write the state of a key; in memory it takes effect when the record is durable."""
-        await self._publisher.publish([Record(self.topic, key, self._codec.encode(state))])
-        self._states[key] = state
+    async def put(self, key: str, state: S, partition_key: str = "") -> None:
+        """Write the state of a key; in memory it takes effect when the record is durable.
+
+        Args:
+            key: of the state.
+            state: the new one.
+            partition_key: decides the partition; the key itself when empty.
+        """
+        await self.put_all({key: state}, partition_key)
+
+    async def put_all(self, states: Mapping[str, S], partition_key: str = "") -> None:
+        """Write the states of several keys; in memory all take effect, or none does."""
+        await self._publisher.publish(
+            [
+                Record(self.topic, key, self._codec.encode(state), partition_key=partition_key)
+                for key, state in states.items()
+            ]
+        )
+        self._states.update(states)
+
+    def forget(self, gone: Callable[[str], bool]) -> None:
+        """Drop the states of keys that are somebody else's now; the log keeps them."""
+        for key in [key for key in self._states if gone(key)]:
+            del self._states[key]

@@ -1,13 +1,14 @@
-"""Dataset tables on Delta Lake: rows, and how far their writer had read, in one atomic commit.
+"""Dataset tables on Delta Lake: rows, and how far their writers had read, in one atomic commit.
 
-With `table_files`, the only door to `deltalake`; knows no service. Everything blocks, so callers
-run it in a thread.
-`DeltaTable.is_deltatable` and the pyarrow filesystem bridge hold the interpreter lock while they
-wait for an object store, which would stop an event loop: they stay off every frequent path.
+With the other modules `table_...`, the only door to `deltalake`; knows no service. Everything
+blocks, so callers run it in a thread.
+`DeltaTable.is_deltatable` and deltalake's file system hold the interpreter lock while they wait
+for an object store, which would stop an event loop: they are not used.
 """
 
-import errno
+import random
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,14 +16,24 @@ from pathlib import Path
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake import Schema as DeltaSchema
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
-from services.runtime.errors import MatrixError, NotFound, Rejected, Retryable
-from services.runtime.rows import rows_to_arrow, schema_difference
-from services.runtime.storage_errors import os_error_code, storage_errors
-from services.runtime.table_files import foreign_names, merge_small_files
+from services.runtime.errors import MatrixError, Rejected, Retryable
+from services.runtime.object_store import Folder
+from services.runtime.rows import rows_to_arrow
+from services.runtime.storage_errors import storage_errors
+from services.runtime.table_files import merge_small_files
+from services.runtime.table_positions import Positions
+from services.runtime.table_snapshots import Snapshots
 
-COMMIT_ATTEMPTS = 3
+COMMIT_ATTEMPTS = 8
+"""Each is itself up to 15 tries to be the next version; in between others get time to finish."""
+_PAUSE_SECONDS = 0.05
+"""Before the second attempt, at most; doubles from one to the next."""
+
+
+class Moved(Retryable):
+    """Another writer moved a reading position: read it again and append what comes after it."""
 
 
 class Table:
@@ -52,9 +63,11 @@ class Table:
         self.uri = uri
         # As Delta stores it: list items are called "element", timestamps are in microseconds.
         self.schema: pa.Schema = pa.schema(DeltaSchema.from_arrow(schema).to_arrow())
-        self._options = dict(storage_options or {})
+        options = dict(storage_options or {})
         self._compact_files = max(2, compact_files)
-        self._snapshot: DeltaTable | None = None
+        self._folder = Folder(uri, options)
+        self._snapshots = Snapshots(uri, self.schema, options, self._folder)
+        self._positions = Positions(self._folder)
         self._expected: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -80,7 +93,8 @@ class Table:
             The version of the table after it; creates the table when absent.
 
         Raises:
-            Rejected: A row does not fit, an offset goes back, or another writer moved one.
+            Moved: Another writer moved one of the positions since this object last saw it.
+            Rejected: A row does not fit, an offset goes back, or the table is not ours.
             Retryable: Storage is full or away, or other writers kept winning.
         """
         batch = rows_to_arrow(rows, self.schema, self.uri)
@@ -88,16 +102,19 @@ class Table:
         properties = CommitProperties(app_transactions=positions)
         with self._guarded():
             for attempt in range(1, COMMIT_ATTEMPTS + 1):
-                snapshot = self._latest() or self._create()
+                snapshot = self._snapshots.latest() or self._snapshots.create()
                 if self._repeats(snapshot, offsets) or not (rows or force):
                     return snapshot.version()
+                base = snapshot.version()
                 try:
                     write_deltalake(snapshot, batch, mode="append", commit_properties=properties)
                 except CommitFailedError:
                     if attempt == COMMIT_ATTEMPTS:
                         raise
+                    time.sleep(random.uniform(0, _PAUSE_SECONDS * 2 ** (attempt - 1)))
                 else:
                     break
+            self._positions.note_append(base, snapshot.version(), offsets)
             self._expected.update(offsets)
             return snapshot.version()
 
@@ -111,8 +128,9 @@ class Table:
         Appends of this object expect to find these positions from now on.
         """
         with self._guarded():
-            snapshot = self._latest()
-            found = {name: _position(snapshot, name) for name in names}
+            snapshot = self._snapshots.latest()
+            stored = self._positions.stored(snapshot, names) if snapshot else {}
+            found = {name: stored.get(name) or 0 for name in names}
             self._expected.update(found)
             return found
 
@@ -123,13 +141,13 @@ class Table:
     def version(self) -> int | None:
         """Give the newest version of the table (counts from 0), None when there is no table."""
         with self._guarded():
-            snapshot = self._latest()
+            snapshot = self._snapshots.latest()
             return snapshot.version() if snapshot else None
 
     def count(self, version: int | None = None) -> int:
         """Count the rows, as of `version` or now."""
         with self._guarded():
-            snapshot = self._at(version)
+            snapshot = self._snapshots.at(version)
             return snapshot.count() if snapshot else 0
 
     def read(
@@ -156,7 +174,7 @@ class Table:
             raise Rejected(f"{self.uri}: no columns {unknown}; there are {self.schema.names}")
         schema = pa.schema([self.schema.field(name) for name in names])
         with self._guarded():
-            snapshot = self._at(version)
+            snapshot = self._snapshots.at(version)
             scan = snapshot.scan(columns=names, predicate=filters) if snapshot else None
         if scan is None:
             return schema.empty_table()
@@ -182,9 +200,9 @@ class Table:
             another writer did it at the same time.
         """
         with self._guarded():
-            if (snapshot := self._latest()) is None:
+            if (snapshot := self._snapshots.latest()) is None:
                 return 0
-            return merge_small_files(snapshot, self.schema, self._options, self._compact_files)
+            return merge_small_files(snapshot, self.schema, self._folder, self._compact_files)
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -194,60 +212,13 @@ class Table:
                 with storage_errors(self.uri, DeltaError):
                     yield
             except MatrixError:
-                self._snapshot = None
+                self._snapshots.drop()
+                self._positions.forget()
                 raise
-
-    def _latest(self) -> DeltaTable | None:
-        if self._snapshot is not None:
-            self._snapshot.update_incremental()
-            return self._snapshot
-        try:
-            snapshot = DeltaTable(self.uri, storage_options=self._options)
-        except TableNotFoundError as error:
-            if os_error_code(error) not in (None, errno.ENOENT):  # a path that cannot be
-                raise
-            if foreign := foreign_names(self.uri, self._options):
-                raise Rejected(
-                    f"{self.uri}: not a dataset table and not empty (it holds {foreign[:3]}); "
-                    "choose another path or move these files away"
-                ) from None
-            return None
-        there = pa.schema(snapshot.schema().to_arrow())
-        if differing := schema_difference(self.schema, there):
-            raise Rejected(
-                f"{self.uri}: the table has another schema: {differing}; "
-                "export or move that table, or use the release of the platform that made it"
-            )
-        self._snapshot = snapshot
-        return snapshot
-
-    def _at(self, version: int | None) -> DeltaTable | None:
-        latest = self._latest()
-        if version is None or latest is None:
-            return latest
-        if not 0 <= version <= latest.version():
-            raise NotFound(f"{self.uri}: no version {version}; the newest is {latest.version()}")
-        return DeltaTable(self.uri, version=version, storage_options=self._options)
-
-    def _create(self) -> DeltaTable:
-        # Without retries the loser of a race fails; with them it would commit a second table
-        # definition on top of the winner's, and every append in flight would conflict with it.
-        once = CommitProperties(max_commit_retries=0)
-        try:
-            DeltaTable.create(
-                self.uri, self.schema, storage_options=self._options, commit_properties=once
-            )
-        except DeltaError:
-            if self._latest() is None:
-                raise
-        snapshot = self._latest()
-        if snapshot is None:
-            raise Retryable(f"{self.uri}: the table that was just created is gone; try again")
-        return snapshot
 
     def _repeats(self, snapshot: DeltaTable, offsets: Mapping[str, int]) -> bool:
         """Say whether all of `offsets` are stored already; refuse those that cannot follow."""
-        stored = {name: snapshot.transaction_version(name) for name in offsets}
+        stored = self._positions.stored(snapshot, list(offsets))
         if offsets and stored == dict(offsets):
             self._expected.update(offsets)
             return True
@@ -255,7 +226,7 @@ class Table:
             found = stored[name] or 0
             expected = self._expected.setdefault(name, found)
             if found != expected:
-                raise Rejected(
+                raise Moved(
                     f"{self.uri}: another writer moved {name} from {expected} to {found}; "
                     "read its offset again and append only what comes after it"
                 )
@@ -272,7 +243,3 @@ def list_tables(root: str) -> list[str]:
     with storage_errors(root):
         logs = sorted(Path(root).glob("*/_delta_log"))
         return [log.parent.name for log in logs if any(log.glob("[0-9]*"))]
-
-
-def _position(snapshot: DeltaTable | None, name: str) -> int:
-    return (snapshot.transaction_version(name) or 0) if snapshot else 0

@@ -1,9 +1,11 @@
 """Chat completions and embeddings as the JSON of an OpenAI-compatible server."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from services.runtime.ports import ChatAnswer, ChatRequest, Completion
+
+T = TypeVar("T")
 
 
 def chat_body(model: str, request: ChatRequest) -> dict[str, Any]:
@@ -32,16 +34,20 @@ def chat_body(model: str, request: ChatRequest) -> dict[str, Any]:
 
 
 def parse_embeddings(fields: Mapping[str, Any]) -> list[list[float]]:
-    """Return the vectors in the order of their texts."""
+    """Return the vectors in the order of their texts.
+
+    Raises:
+        KeyError, TypeError: they are no embeddings.
+    """
     data = sorted(fields["data"], key=lambda item: item["index"])
-    return [item["embedding"] for item in data]
+    return [[_number(value) for value in item["embedding"]] for item in data]
 
 
 def parse_chat(fields: Mapping[str, Any]) -> ChatAnswer:
     """Return the answer.
 
     Raises:
-        IndexError, KeyError, TypeError: it is no chat completion.
+        AttributeError, IndexError, KeyError, TypeError: it is no chat completion.
     """
     usage = fields["usage"]
     completions = tuple(_completion(choice) for choice in fields["choices"])
@@ -49,9 +55,9 @@ def parse_chat(fields: Mapping[str, Any]) -> ChatAnswer:
         raise IndexError("no choices")
     return ChatAnswer(
         completions=completions,
-        model=fields["model"],
-        prompt_tokens=usage["prompt_tokens"],
-        completion_tokens=usage["completion_tokens"],
+        model=_typed(fields["model"], str),
+        prompt_tokens=_typed(usage["prompt_tokens"], int),
+        completion_tokens=_typed(usage["completion_tokens"], int),
     )
 
 
@@ -59,7 +65,20 @@ def _completion(choice: Mapping[str, Any]) -> Completion:
     logprobs = (choice.get("logprobs") or {}).get("content") or []
     first = logprobs[0]["top_logprobs"] if logprobs else []
     return Completion(
-        text=choice["message"]["content"] or "",
-        finish_reason=choice["finish_reason"] or "stop",
-        first_token_logprobs={item["token"]: item["logprob"] for item in first},
+        text=_typed(choice["message"]["content"] or "", str),
+        finish_reason=_typed(choice["finish_reason"] or "stop", str),
+        first_token_logprobs={
+            _typed(item["token"], str): _number(item["logprob"]) for item in first
+        },
     )
+
+
+def _typed(value: object, kind: type[T]) -> T:
+    """Return the value if it is of that kind: later, another one would end the process."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{type(value).__name__} instead of {kind.__name__}")
+    return value
+
+
+def _number(value: object) -> float:
+    return value if type(value) is float else float(_typed(value, int))

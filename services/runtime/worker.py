@@ -1,17 +1,23 @@
 """The loop of a service: poll, handle in lanes, acknowledge contiguously."""
 
 import asyncio
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
-from services.runtime.errors import Rejected
+from services.runtime.errors import Rejected, Retryable
+from services.runtime.fencing import is_marker
 from services.runtime.ordering import Handler, KeyLanes, OffsetTracker
 from services.runtime.ports import Delivery
 
 _log = structlog.get_logger(__name__)
+
+_ATTEMPTS = 3
+"""Of a supervised worker at a message whose handler crashes."""
+_LONGEST_PAUSE = 30.0
 
 
 class EventSource(Protocol):
@@ -46,6 +52,10 @@ class Worker:
 
     Several topics whose messages share keys and a width of 1 share their lanes, so that what
     happens to one key happens in order whatever topic it comes from.
+
+    A worker that is `supervised` works on whatever happens, as a service does: what may succeed
+    later is tried until it does, and a message at which the handler crashes time and again becomes
+    a dead letter. One that is not ends with the error, which is then told to a person.
     """
 
     def __init__(
@@ -55,12 +65,14 @@ class Worker:
         routes: Sequence[Route],
         dead_letters: DeadLetters,
         max_pending: int = 1024,
+        supervised: bool = False,
     ) -> None:
         self.service = service
         self._source = source
         self._routes = {route.topic: route for route in routes}
         self._dead_letters = dead_letters
         self._max_pending = max_pending
+        self._supervised = supervised
         self._tracker = OffsetTracker()
         self._lanes = {width: KeyLanes(self._work, width) for width in {r.width for r in routes}}
         self._committable: dict[tuple[str, int], int] = {}
@@ -92,12 +104,34 @@ class Worker:
         """Handle one message to its end, alone; False when there is none (deterministic runs)."""
         deliveries = await self._source.poll(1, wait=False)
         for delivery in deliveries:
-            self._tracker.begin((delivery.topic, delivery.partition), delivery.offset)
-            self._pending += 1
+            self._begin(delivery)
             await self._work(delivery)
             self._raise_failure()
         await self.commit()
         return bool(deliveries)
+
+    def _begin(self, delivery: Delivery) -> None:
+        self._tracker.begin((delivery.topic, delivery.partition), delivery.offset)
+        self._pending += 1
+
+    async def revoke(self, partitions: set[int]) -> None:
+        """Drop all that is in work of partitions that are somebody else's now."""
+        for place in [place for place in self._committable if place[1] in partitions]:
+            del self._committable[place]
+        for topic in self._routes:
+            for partition in partitions:
+                self._tracker.forget((topic, partition))
+        for lanes in self._lanes.values():
+            self._pending -= await lanes.cancel(lambda d: d.partition in partitions)
+        self._room.set()
+
+    async def finish(self) -> None:
+        """Wait until all that was taken is done, and commit it."""
+        while self._pending:
+            self._room.clear()
+            self._raise_failure()
+            await self._room.wait()
+        await self.commit()
 
     async def commit(self) -> None:
         """Commit what is done so far."""
@@ -118,8 +152,7 @@ class Worker:
                 await self._room.wait()
                 continue
             for delivery in await self._source.poll(room):
-                self._tracker.begin((delivery.topic, delivery.partition), delivery.offset)
-                self._pending += 1
+                self._begin(delivery)
                 self._lanes[self._routes[delivery.topic].width].submit(delivery)
             self._raise_failure()
 
@@ -144,6 +177,7 @@ class Worker:
         except BaseException as error:
             self._failure = error
             self._advanced.set()
+            self._room.set()
             return
         self._pending -= 1
         place = (delivery.topic, delivery.partition)
@@ -154,11 +188,43 @@ class Worker:
         self._room.set()
 
     async def _handle(self, delivery: Delivery) -> None:
+        if is_marker(delivery):
+            return
+        attempt, pause = 1, 1.0
+        while True:
+            try:
+                await self._attempt(delivery)
+                return
+            except Rejected as error:
+                await self._bury(delivery, str(error))
+                return
+            except Retryable as error:
+                if not self._supervised:
+                    raise
+                _log.warning("tried again", reason=str(error), **self._named(delivery))
+            except Exception as error:
+                if not self._supervised:
+                    raise
+                _log.exception("handler crashed", attempt=attempt, **self._named(delivery))
+                if attempt == _ATTEMPTS:
+                    reason = f"the handler crashed {attempt} times: {type(error).__name__}: {error}"
+                    await self._bury(delivery, reason)
+                    return
+                attempt += 1
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _bury(self, delivery: Delivery, reason: str) -> None:
+        _log.error("dead letter", reason=reason, **self._named(delivery))
+        await self._dead_letters.bury(self.service, delivery, reason)
+
+    def _named(self, delivery: Delivery) -> dict[str, str]:
+        place = f"{delivery.topic}[{delivery.partition}]@{delivery.offset}"
+        return {"service": self.service, "place": place, "key": delivery.key}
+
+    async def _attempt(self, delivery: Delivery) -> None:
         try:
             await self._routes[delivery.topic].handle(delivery)
-        except Rejected as error:
-            _log.error("dead letter", service=self.service, topic=delivery.topic, reason=str(error))
-            await self._dead_letters.bury(self.service, delivery, str(error))
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():

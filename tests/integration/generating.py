@@ -1,7 +1,8 @@
 """Instruction generation over a log and simulated models, and what it is given to work on."""
 
+import math
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -14,23 +15,27 @@ from services.events import (
     RoutedAction,
     SampleJudged,
     ScenarioExtracted,
+    SocietyImported,
 )
 from services.events.topics import (
     CANDIDATES,
     DATASETS,
     INSTRUCTIONS_GENERATED,
+    POPULATION,
     SAMPLES_JUDGED,
     SCENARIOS_EXTRACTED,
 )
-from services.instruction_generation.application import Generation, ordered
+from services.instruction_generation.application import Generation
 from services.instruction_generation.codec import GROUP_CLAIMS
 from services.instruction_generation.consumer import GenerationConsumer
-from services.instruction_generation.domain import Claim
+from services.instruction_generation.domain import Claim, stratum_key, stratum_of
 from services.instruction_generation.kinds import load_kinds
+from services.instruction_generation.orders import ordered
 from services.instruction_generation.planner import Planner
 from services.local.log import Log
 from services.local.simulator import SimulatorSettings
 from services.local.simulator.embeddings import embed
+from services.runtime.state import Changelog
 from tests.integration.running import Process, events, process, publish, work
 
 KINDS = load_kinds()
@@ -60,6 +65,16 @@ def scenario(
 
 
 @dataclass
+class Now:
+    """A clock that tests move on."""
+
+    seconds: float = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@dataclass
 class Running:
     process: Process
     planner: Planner
@@ -80,7 +95,7 @@ class Running:
 
     async def catch_up(self) -> None:
         """Handle what others published."""
-        await work(self.process.worker("instruction_generation", self.consumer.routes()))
+        await work(self.process.worker("instruction_generation", self.consumer.all_routes()))
 
     async def made(self) -> list[InstructionGenerated]:
         """Work off what is claimed, and return all instructions so far."""
@@ -113,15 +128,28 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    log: Log, chat: SimulatorSettings | None = None, embedded_tokens: int = 8192
+    log: Log,
+    chat: SimulatorSettings | None = None,
+    embedded_tokens: int = 8192,
+    owns: Callable[[str], bool] = lambda key: True,
+    reuse_after: float = math.inf,
+    clock: Callable[[], float] = lambda: 0.0,
+    supervised: bool = False,
 ) -> AsyncIterator[Running]:
     embedding = SimulatorSettings(max_model_len=embedded_tokens)
     async with process(log, chat or SimulatorSettings(), embedding) as parts:
-        planner = Planner(await parts.changelog(CANDIDATES, GROUP_CLAIMS), parts.models)
-        generation = Generation(planner, KINDS, parts.journal, clock=lambda: 0.0)
-        consumer = GenerationConsumer(generation, log)
-        topics = (DATASETS, SCENARIOS_EXTRACTED, SAMPLES_JUDGED)
+        changelog = Changelog(CANDIDATES.name, GROUP_CLAIMS, log)
+        planner = Planner(changelog, parts.models, owns, reuse_after, clock)
+        planner.set_society(SocietyImported(2, 2, {"r00": 1, "r01": 1}, 0, ""))
+        generation = Generation(planner, KINDS, parts.journal, lambda: 0.0, patience_seconds=0)
+        consumer = GenerationConsumer(generation, log, supervised, pause_seconds=0)
+        topics = (DATASETS, POPULATION, SCENARIOS_EXTRACTED, SAMPLES_JUDGED)
         consumer.restore(*[await log.history(topic.name) for topic in topics])
+        consumer.adopt(
+            delivery
+            for delivery in await log.history(CANDIDATES.name)
+            if owns(stratum_key(*stratum_of(delivery.key)))
+        )
         yield Running(parts, planner, generation, consumer)
 
 

@@ -15,11 +15,14 @@ from services.events import (
     AgentsActed,
     Appetite,
     Group,
+    GroupFounded,
     MessagesForwarded,
     Neighbour,
+    Newcomer,
     Observation,
+    PopulationSet,
 )
-from services.events.topics import AGENTS_ACTED, GROUPS, MESSAGES_FORWARDED, POPULATION
+from services.events.topics import AGENTS_ACTED, GROUPS, POPULATION, Topic
 from services.local.composition import prompts_of
 from services.local.log import Log
 from services.local.simulator import SimulatorSettings
@@ -28,6 +31,7 @@ from services.message_modulation.codec import MODULATOR_STATE
 from services.message_modulation.consumer import ModulationConsumer
 from services.message_modulation.domain import Communication, ModulatorState
 from services.message_modulation.routing import Router
+from services.runtime.worker import Worker
 from tests.integration.running import Process, events, process, publish, work
 
 NEAR = tuple(Neighbour(f"g{n}", f"bread sellers of market {n} in Porto") for n in range(1, 9))
@@ -41,6 +45,10 @@ PEOPLE = tuple(
 )
 SALE = "sells bread and cloth at the market in Porto with the baker and the tailor."
 """Has words of everybody, so that the simulated model makes many aware of it."""
+WANTED = Appetite("r00", hungry=True)
+UNWANTED = Appetite("r00", hungry=False)
+
+Sent = AgentsActed | MessagesForwarded | GroupFounded | Appetite | PopulationSet
 
 
 def acted(step: int, *texts: str, group: Group = GROUP, planning: int = 1) -> AgentsActed:
@@ -52,10 +60,40 @@ def acted(step: int, *texts: str, group: Group = GROUP, planning: int = 1) -> Ag
     return AgentsActed(group, step, PEOPLE, actions, planning)
 
 
+def founded(group: Group = GROUP) -> GroupFounded:
+    """Return the foundation of a group of these people."""
+    newcomers = (Newcomer(p.agent_id, p.name, p.headline, f"{p.name}, new here") for p in PEOPLE)
+    return GroupFounded(group, tuple(newcomers))
+
+
 def news(step: int, text: str, sender: str = "g7") -> MessagesForwarded:
     """Return a message to the group."""
     seen = Observation(f"{sender}/{step}", "zoe", "Zoe", text)
     return MessagesForwarded("g0", sender, step, (seen,))
+
+
+def limit(max_agents: int | None) -> PopulationSet:
+    """Return a limit; without a time, none would be an empty record, which deletes its key."""
+    return PopulationSet(max_agents, set_at=1.0)
+
+
+def place(event: Sent) -> tuple[Topic, str]:
+    """Return topic and key of an event that a modulator takes in."""
+    match event:
+        case AgentsActed() | GroupFounded():
+            return AGENTS_ACTED, event.group.group_id
+        case MessagesForwarded():
+            return AGENTS_ACTED, event.group_id
+        case Appetite():
+            return POPULATION, f"appetite/{event.region}"
+        case PopulationSet():
+            return POPULATION, "limits"
+
+
+async def forwarded(log: Log, sender: str = "g0") -> list[MessagesForwarded]:
+    """Return what a group's modulator sent to other groups."""
+    sent = [e for e in await events(log, AGENTS_ACTED) if isinstance(e, MessagesForwarded)]
+    return [message for message in sent if message.from_group_id == sender]
 
 
 @dataclass
@@ -66,21 +104,20 @@ class Running:
     modulation: Modulation
     consumer: ModulationConsumer
 
-    async def handle(self, *sent: AgentsActed | MessagesForwarded | Appetite) -> None:
+    async def handle(self, *sent: Sent) -> None:
         """Send events, each when those before it are done."""
         for event in sent:
-            if isinstance(event, AgentsActed):
-                topic, key = AGENTS_ACTED, event.group.group_id
-            elif isinstance(event, MessagesForwarded):
-                topic, key = MESSAGES_FORWARDED, event.group_id
-            else:
-                topic, key = POPULATION, f"appetite/{event.region}"
-            await publish(self.process.log, topic, key, event)
-            await work(self.process.worker("message_modulation", self.consumer.routes()))
+            await publish(self.process.log, *place(event), event)
+            await work(self.worker())
 
-    def state(self) -> ModulatorState:
-        """Return the group's state."""
-        found = self.modulation.groups.get("g0")
+    def worker(self) -> Worker:
+        """Return what takes in all that a modulator reads."""
+        routes = [*self.consumer.routes(), *self.consumer.broadcasts()]
+        return self.process.worker("message_modulation", routes)
+
+    def state(self, group_id: str = "g0") -> ModulatorState:
+        """Return a group's state."""
+        found = self.modulation.groups.get(group_id)
         assert found is not None
         return found
 
@@ -102,7 +139,6 @@ async def running(
         groups = await parts.changelog(GROUPS, MODULATOR_STATE)
         router = Router(prompts_of(services.message_modulation), communication)
         modulation = Modulation(groups, parts.journal, router, parts.metrics.society)
-        for appetite in await events(log, POPULATION):
-            if not appetite.hungry:
-                modulation.sated.add(appetite.region)
-        yield Running(parts, modulation, ModulationConsumer(modulation, log))
+        consumer = ModulationConsumer(modulation, log)
+        consumer.restore(await log.history(POPULATION.name))
+        yield Running(parts, modulation, consumer)

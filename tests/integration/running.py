@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from services.events import codec
+from services.events.dead_letters import DeadLetterTopic
 from services.events.topics import MODEL_ANSWERS, TOPICS, Topic
-from services.local.composition import LogDeadLetters
 from services.local.endpoints import ROLES
 from services.local.log import Log
 from services.local.simulator import Simulator, SimulatorSettings
@@ -58,7 +58,7 @@ class Process:
     def worker(self, service: str, routes: Sequence[Route]) -> Worker:
         """Return what works the service's topics off from where it last committed."""
         source = self.log.consumer(service, [route.topic for route in routes])
-        return Worker(service, source, routes, LogDeadLetters(self.log, self.metrics))
+        return Worker(service, source, routes, DeadLetterTopic(self.log, self.metrics))
 
     @property
     def calls(self) -> int:

@@ -11,7 +11,8 @@ import pytest
 
 from services.agent_state.profile_files import ProfileImport
 from services.agent_state.profiles import Profile
-from services.events.topics import MODEL_ANSWERS, OBSERVATIONS_DELIVERED, POPULATION, TOPICS
+from services.events import Appetite, ObservationsDelivered
+from services.events.topics import MODEL_ANSWERS, POPULATION, TOPICS
 from services.instruction_generation.kinds import load_kinds
 from services.local.composition import Composition
 from services.local.endpoints import ROLES
@@ -21,7 +22,7 @@ from services.local.society import import_society, known_society
 from services.runtime.metrics import Metrics
 from services.runtime.models import HttpModels
 from services.runtime.ports import Record
-from tests.integration.running import serving
+from tests.integration.running import publish, serving
 
 PEOPLE = ProfileImport(
     tuple(
@@ -56,7 +57,12 @@ class Life:
     async def people(self, profiles: ProfileImport = PEOPLE) -> dict[str, list[str]]:
         """Import; return what the agents of each group are like."""
         made = await import_society(self.composition, profiles, "test", seed=5)
-        return {s.group.group_id: [a.description for a in s.agents] for s in made.groups}
+        return {f.group.group_id: [n.description for n in f.newcomers] for f in made.groups}
+
+    async def settle(self) -> None:
+        """Work until nothing is left."""
+        while await self.composition.step():
+            pass
 
 
 @asynccontextmanager
@@ -87,33 +93,48 @@ async def test_an_import_that_dies_at_its_end_is_done_again_of_the_same_answers(
         with pytest.raises(CrashError):
             await first.people()
         assert first.chat.calls == 12
+        await first.settle()
         groups = {group_id for group_id, _ in first.composition.society.groups.items()}
     async with life(tmp_path) as second:
         assert await known_society(second.composition.log) is None
         assert (await second.people()).keys() == groups
         assert second.chat.calls == 0
-        assert len(second.composition.society.groups) == len(groups)
+        await second.settle()
+        assert {group_id for group_id, _ in second.composition.society.groups.items()} == groups
+        assert second.composition.metrics.society.agents == 12
 
 
-async def test_a_whole_society_is_found_again_has_its_tokens_and_needs_no_answers(
-    tmp_path: Path,
+@pytest.mark.parametrize("settled", [True, False])
+async def test_a_whole_society_is_found_again_holds_its_tokens_and_needs_no_answers(
+    tmp_path: Path, settled: bool
 ) -> None:
     async with life(tmp_path) as first:
         people = await first.people()
+        if settled:
+            await first.settle()
     async with life(tmp_path) as second:
         log = second.composition.log
         known = await known_society(log)
         assert known is not None
         assert (known.agents, known.groups) == (12, len(people))
-        assert {d.key for d in await log.history(OBSERVATIONS_DELIVERED.name)} == people.keys()
         assert await log.history(MODEL_ANSWERS.name) == []
+        assert second.composition.metrics.society.agents == (12 if settled else 0)
+        await second.settle()
         assert second.composition.metrics.society.agents == 12
+        held = {name: s.token for name, s in second.composition.modulation.groups.items()}
+        assert held == {name: ObservationsDelivered(name, 0) for name in people}
+        # Nothing was wanted of anybody.
+        assert second.chat.calls == 0
 
 
 async def test_when_the_work_is_ended_no_call_goes_on(tmp_path: Path) -> None:
     people = tuple(replace(profile, synthetic=True) for profile in PEOPLE.profiles)
     async with life(tmp_path, hang=1.0) as now:
         await now.people(ProfileImport(people, ()))
+        society = await known_society(now.composition.log)
+        assert society is not None
+        for region in society.regions:
+            await publish(now.composition.log, POPULATION, region, Appetite(region, hungry=True))
         work = asyncio.create_task(now.composition.work(hands=4))
         async with asyncio.timeout(10):
             while now.chat.in_flight < len(people):  # noqa: ASYNC110 - happens in this loop

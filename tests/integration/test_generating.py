@@ -65,10 +65,10 @@ async def test_claims_are_durable_before_the_model_is_asked(log: Log) -> None:
         await now.handle(order(2), scenario("s"))
         assert now.process.calls == 0
         claimed = await claims(log)
-        assert len(claimed) == now.generation.queue.qsize() == 3
+        assert len(claimed) == len(now.consumer.backlog) == 3
     async with running(log) as restarted:
-        assert restarted.planner.open_claims() == claimed
-        assert restarted.generation.queue.qsize() == 3
+        assert all(restarted.planner.is_open(claim) for claim in claimed)
+        assert len(restarted.consumer.backlog) == 3
 
 
 @pytest.mark.parametrize("last_done", DONE)
@@ -79,7 +79,7 @@ async def test_a_crash_at_any_point_makes_the_same_candidates_once(
     material = (order(4), scenario("s"), scenario("t", summary=NURSES))
     async with running(log) as crashed:
         await crashed.handle(*material)
-        claim = crashed.generation.queue.get_nowait()
+        claim = (await claims(log))[0]
         if place >= 1:
             decided, tombstones = await crashed.generation.instruct(claim)
         if place >= 2:
@@ -111,7 +111,7 @@ async def test_a_crash_between_the_claims_of_two_groups_loses_none(log: Log) -> 
     async with running(log) as crashed:
         await crashed.handle(order(4))
         crashed.planner.add_scenario(scenario("s"))
-        assert len(await crashed.planner.claim()) == 3
+        assert len(await crashed.planner.claim("d", "r00")) == 3
     for name in "st":
         await publish(log, SCENARIOS_EXTRACTED, f"group-{name}", scenario(name))
     async with running(log) as restarted:
@@ -134,7 +134,8 @@ async def test_a_plan_restored_from_the_log_equals_the_original(log: Log) -> Non
                 assert restored.planner.libraries[region].unused_pairs("d") == unused
             await now.judge()
             async with running(log) as later:
-                assert await later.planner.claim() == await now.planner.claim()
+                expected = await now.planner.claim("d", "r00")
+                assert await later.planner.claim("d", "r00") == expected
 
 
 async def test_what_comes_twice_counts_once(log: Log) -> None:
@@ -160,7 +161,8 @@ async def test_a_model_that_refuses_leaves_no_claim_without_a_verdict(log: Log) 
             prompts_of(services.reward_filtering),
             clock=lambda: 0.0,
         )
-        routes = FilteringConsumer(filtering, log).routes()
+        consumer = FilteringConsumer(filtering, log)
+        routes = [*consumer.broadcasts(), *consumer.routes()]
         await work(now.process.worker("reward_filtering", routes))
         await now.catch_up()
         assert now.planner.progress["d"]["r00"].judged == 3

@@ -8,7 +8,7 @@ import pytest
 
 from services.events import Appetite, MessagesForwarded, codec
 from services.events.topics import (
-    MESSAGES_FORWARDED,
+    AGENTS_ACTED,
     MODEL_ANSWERS,
     OBSERVATIONS_DELIVERED,
     POPULATION,
@@ -18,13 +18,25 @@ from services.events.topics import (
 from services.local.log import Log
 from services.message_modulation.domain import NEWS_KEPT
 from services.runtime.ports import Delivery
-from tests.integration.modulating import LONELY, SALE, Running, acted, news, running
-from tests.integration.running import events, open_log
+from tests.integration.modulating import (
+    LONELY,
+    SALE,
+    UNWANTED,
+    WANTED,
+    Running,
+    acted,
+    forwarded,
+    news,
+    place,
+    running,
+)
+from tests.integration.running import events, open_log, publish
 
 
 @pytest.fixture
 async def log(tmp_path: Path) -> AsyncIterator[Log]:
     opened = open_log(tmp_path / "log.db")
+    await publish(opened, *place(WANTED), WANTED)
     yield opened
     await opened.close()
 
@@ -94,39 +106,39 @@ async def test_a_sleeping_group_is_woken_by_what_somebody_notices_and_by_nothing
 
 async def test_a_parked_group_goes_on_exactly_when_its_region_is_wanted_again(log: Log) -> None:
     async with running(log) as now:
-        await now.handle(Appetite("r00", hungry=False), acted(0))
+        await now.handle(UNWANTED, acted(0))
         assert [step.step for step in await events(log, STEP_COMPLETED)] == [0]
         await now.handle(acted(0), news(1, SALE), Appetite("r01", hungry=True))
         assert await tokens(log) == []
     async with running(log) as restarted:
-        await restarted.handle(acted(0), Appetite("r00", hungry=False))
+        await restarted.handle(acted(0), UNWANTED)
         assert await tokens(log) == []
-        await restarted.handle(Appetite("r00", hungry=True))
+        await restarted.handle(WANTED)
         assert await tokens(log) == [1]
-        await restarted.handle(Appetite("r00", hungry=True), acted(0), news(2, SALE), acted(1))
+        await restarted.handle(WANTED, acted(0), news(2, SALE), acted(1))
         assert await tokens(log) == [1, 2]
 
 
 async def test_a_woken_group_of_an_unwanted_region_is_parked(log: Log) -> None:
     async with running(log) as now:
-        await now.handle(acted(0, planning=0), Appetite("r00", hungry=False))
+        await now.handle(acted(0, planning=0), UNWANTED)
         for number in range(10):
             await now.handle(news(number, SALE))
         assert now.state().parked
         assert await tokens(log) == []
-        await now.handle(Appetite("r00", hungry=True))
+        await now.handle(WANTED)
     assert await tokens(log) == [1]
 
 
 async def test_a_region_wanted_again_while_its_group_is_being_parked_releases_it(log: Log) -> None:
     async with running(log) as now:
-        await now.handle(Appetite("r00", hungry=False))
+        await now.handle(UNWANTED)
         async with running(log) as crashed:
             state, _ = await crashed.modulation.route_step(acted(0))
             assert state is not None
             assert state.parked
         # Here the region was wanted again before the group's record was there.
-        await now.handle(Appetite("r00", hungry=True))
+        await now.handle(WANTED)
         assert await tokens(log) == []
     async with running(log) as restarted:
         await restarted.handle(acted(0))
@@ -135,14 +147,11 @@ async def test_a_region_wanted_again_while_its_group_is_being_parked_releases_it
 
 async def test_a_message_that_comes_while_its_group_is_released_is_kept(log: Log) -> None:
     async with running(log) as now:
-        await now.handle(Appetite("r00", hungry=False), acted(0))
-        hungry = delivery(POPULATION, "r00", Appetite("r00", hungry=True))
+        await now.handle(UNWANTED, acted(0))
         await asyncio.gather(
-            now.consumer.on_appetite(hungry),
+            now.consumer.on_population(delivery(POPULATION, "r00", WANTED)),
             *(
-                now.consumer.on_forwarded(
-                    delivery(MESSAGES_FORWARDED, "g0", news(0, SALE, sender=f"g{n}"))
-                )
+                now.consumer.on_event(delivery(AGENTS_ACTED, "g0", news(0, SALE, sender=f"g{n}")))
                 for n in range(NEWS_KEPT)
             ),
         )
@@ -152,8 +161,7 @@ async def test_a_message_that_comes_while_its_group_is_released_is_kept(log: Log
 
 
 async def sent(log: Log) -> list[MessagesForwarded]:
-    messages = [m for m in await events(log, MESSAGES_FORWARDED) if m.from_group_id == "g0"]
-    return sorted(messages, key=lambda message: message.group_id)
+    return sorted(await forwarded(log), key=lambda message: message.group_id)
 
 
 async def test_a_repeat_ends_at_the_modulator_once_its_outputs_are_in_the_log(log: Log) -> None:

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 import services.agent_state
-from services.agent_state.codec import GROUP_STATE
-from services.agent_state.domain import Agent, GroupState
-from services.agent_state.importing import Imported, Importer, write_society
+from services.agent_state.importing import Imported, Importer
 from services.agent_state.profiles import Profile
+from services.events import Newcomer, codec
 from services.events import topics as t
 from services.local.composition import prompts_of
 from services.local.endpoints import ROLES
@@ -24,7 +23,6 @@ from services.runtime.journal import ModelJournal
 from services.runtime.metrics import ModelMetrics
 from services.runtime.models import Endpoint, HttpModels
 from services.runtime.ports import Record
-from services.runtime.state import Changelog
 
 CHAT = "/v1/chat/completions"
 TOPICS = [topic.name for topic in t.TOPICS if topic.compacted]
@@ -99,8 +97,8 @@ def secrets_in(text: str) -> list[str]:
     return [secret for secret in SECRETS if secret.lower() in text.lower()]
 
 
-def agents(imported: Imported) -> list[Agent]:
-    return [agent for state in imported.groups for agent in state.agents]
+def agents(imported: Imported) -> list[Newcomer]:
+    return [newcomer for founded in imported.groups for newcomer in founded.newcomers]
 
 
 async def test_synthetic_profiles_are_taken_as_they_are_and_never_sent_to_the_model(
@@ -123,8 +121,7 @@ async def test_a_real_profile_is_scrubbed_before_any_prompt_is_sent_or_anything_
     assert len(secrets_in(repr(REAL))) == len(SECRETS)
     async with world(tmp_path) as here:
         imported, tombstones = await here.imported([REAL, *synthetic(5)])
-        states = Changelog(t.AGENTS.name, GROUP_STATE, here.log)
-        await write_society(imported, states)
+        await here.log.publish([*imported.foundations(), imported.completion()])
         (prompt,) = here.prompts(CHAT)
         (agent,) = (agent for agent in agents(imported) if "Mina" not in agent.name)
 
@@ -136,8 +133,8 @@ async def test_a_real_profile_is_scrubbed_before_any_prompt_is_sent_or_anything_
         assert agent.past_actions == ("Rang [phone] about a swarm.", "Sold honey as [handle].")
         await here.log.publish(tombstones)
         assert await here.log.history(t.MODEL_ANSWERS.name) == []
-        written = [delivery.value for delivery in await here.log.history(t.AGENTS.name)]
-        assert written
+        written = [d.value for topic in t.TOPICS for d in await here.log.history(topic.name)]
+        assert len(written) == len(imported.groups) + 1
         assert secrets_in(b"\n".join(written).decode(errors="replace")) == []
 
 
@@ -193,28 +190,46 @@ async def test_a_second_import_gives_the_same_society(tmp_path: Path) -> None:
 
     assert first == second
     assert len({agent.agent_id for agent in agents(first)}) == 41
-    assert len({token.group_id for token in first.tokens()}) == len(first.groups) > 1
-    assert {token.step for token in first.tokens()} == {0}
+    assert len({founded.group.group_id for founded in first.groups}) == len(first.groups) > 1
+    assert first.foundations() == second.foundations()
+    assert first.completion() == second.completion()
 
 
-async def test_an_import_that_broke_off_goes_on_without_asking_or_writing_twice(
-    tmp_path: Path,
-) -> None:
+async def test_an_import_that_broke_off_goes_on_without_asking_twice(tmp_path: Path) -> None:
     people = [replace(REAL, profile_id=str(number)) for number in range(12)]
     async with world(tmp_path) as here:
         broken, _ = await here.imported(people)  # its tombstones are never published
-        states = Changelog(t.AGENTS.name, GROUP_STATE, here.log)
-        await write_society(replace(broken, groups=broken.groups[:1]), states)
         asked = len(here.prompts(CHAT))
-        repeated, _ = await here.imported(people)
-        states = Changelog[GroupState](t.AGENTS.name, GROUP_STATE, here.log)
-        states.restore(await here.log.history(t.AGENTS.name))
-        await write_society(repeated, states)
+        repeated, tombstones = await here.imported(people)
 
         assert repeated == broken
         assert len(here.prompts(CHAT)) == asked == 12
-        written = await here.log.history(t.AGENTS.name)
-        assert sorted(each.key for each in written) == sorted(
-            state.group.group_id for state in repeated.groups
-        )
-        assert sum(here.log.end(t.AGENTS.name, part) for part in range(8)) == len(written)
+        await here.log.publish(tombstones)
+        assert await here.log.history(t.MODEL_ANSWERS.name) == []
+
+
+async def test_each_group_is_founded_once_by_a_record_of_its_own_key(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        imported, _ = await here.imported(synthetic(40))
+        await here.log.publish(imported.foundations())
+        deliveries = await here.log.history(t.OBSERVATIONS_DELIVERED.name)
+
+    found = {delivery.key: codec.from_delivery(delivery) for delivery in deliveries}
+    assert len(found) == len(deliveries)
+    assert found == {founded.group.group_id: founded for founded in imported.groups}
+
+
+async def test_ranks_count_the_agents_of_the_groups_before_in_an_order_of_all_groups(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as here:
+        imported, _ = await here.imported(synthetic(60))
+
+    in_order = sorted(imported.groups, key=lambda founded: founded.group.rank)
+    before = 0
+    for founded in in_order:
+        assert founded.group.rank == before
+        before += len(founded.newcomers)
+    assert before == 60
+    # At random: a limit must not keep out one kind of people.
+    assert in_order != list(imported.groups)

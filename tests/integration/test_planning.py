@@ -7,8 +7,8 @@ import pytest
 
 from services.events import Appetite, QuotaReleased
 from services.events.topics import DATASETS, DEAD_LETTERS, POPULATION
-from services.instruction_generation.application import extended
 from services.instruction_generation.domain import LAST_FEW, USES_PER_PAIR
+from services.instruction_generation.orders import extended
 from services.local.log import Log
 from tests.integration.generating import NURSES, Running, order, pairs, running, scenario
 from tests.integration.running import events, open_log
@@ -44,7 +44,7 @@ async def test_pairs_are_used_once_as_long_as_something_fresh_may_come(log: Log)
     async with running(log) as now:
         await now.handle(order(50), scenario("s"))
         await now.judge()
-        await now.consumer.plan()
+        await now.consumer.tick()
         assert set(pairs(await now.made()).values()) == {1}
         await now.handle(scenario("t", summary=NURSES))
         await now.judge()
@@ -87,7 +87,7 @@ async def test_the_last_few_samples_wait_for_nothing_fresh_once_nothing_is_in_wo
         await now.handle(order(8 + LAST_FEW), scenario("s", 8))
         await now.judge(accept=8)
         assert sorted(pairs(await now.made()).values()) == [1] * 3 + [2] * 5
-        await now.consumer.plan()
+        await now.consumer.tick()
         assert sum(pairs(await now.made()).values()) == 13
 
 
@@ -97,7 +97,7 @@ async def test_more_is_made_when_the_order_grows(log: Log) -> None:
         await now.handle(first, scenario("s", 9))
         await now.judge(accept=2)
         before = len(await now.made())
-        await now.consumer.plan()
+        await now.consumer.tick()
         assert len(await now.made()) == before == 3
     async with running(log) as restarted:
         await restarted.handle(extended(first, 3, {"r00": 1}))
@@ -139,15 +139,14 @@ async def test_a_region_is_parked_with_enough_material_and_woken_when_more_is_ne
     first = order(2)
     async with running(log) as now:
         await now.handle(first, scenario("s", 8))
-        assert await events(log, POPULATION) == []
+        assert await events(log, POPULATION) == [Appetite("r00", True)]
         await now.handle(scenario("t", 1))
         (parked,) = await events(log, POPULATION)
         assert (parked.region, parked.hungry) == ("r00", False)
         assert parked.reason
     async with running(log) as restarted:
-        restarted.planner.note_appetite(parked)
         await restarted.handle(scenario("u"))
         said = sum(log.end(POPULATION.name, partition) for partition in range(log.partitions))
-        assert said == 1
+        assert said == 2
         await restarted.handle(extended(first, 9, {"r00": 1}))
         assert await events(log, POPULATION) == [Appetite("r00", True)]

@@ -7,11 +7,11 @@ from pathlib import Path
 import orjson
 import pytest
 
+from services.agent_state.domain import newborn
 from services.agent_state.importing import Importer
 from services.agent_state.profiles import Profile
 from services.events import AgentsActed
 from services.events.topics import (
-    MESSAGES_FORWARDED,
     MODEL_ANSWERS,
     OBSERVATIONS_DELIVERED,
     STEP_COMPLETED,
@@ -19,13 +19,14 @@ from services.events.topics import (
 from services.local.log import Log
 from services.message_modulation.domain import MEMORY_KEPT, NEWS_KEPT, Communication
 from services.runtime.ports import Record
-from tests.integration.modulating import GROUP, SALE, acted, news, running
-from tests.integration.running import events, open_log
+from tests.integration.modulating import GROUP, SALE, WANTED, acted, forwarded, news, place, running
+from tests.integration.running import events, open_log, publish
 
 
 @pytest.fixture
 async def log(tmp_path: Path) -> AsyncIterator[Log]:
     opened = open_log(tmp_path / "log.db")
+    await publish(opened, *place(WANTED), WANTED)
     yield opened
     await opened.close()
 
@@ -41,7 +42,7 @@ async def test_an_action_reaches_exactly_those_whom_the_model_names(log: Log) ->
             assert set(routed.aware_group_ids) == now.named("groups", routed.action.text)
     heard = {(i.agent_id, o.message_id) for i in token.inboxes for o in i.observations}
     assert heard == {(a, r.action.action_id) for r in step.actions for a in r.aware_agent_ids}
-    messages = await events(log, MESSAGES_FORWARDED)
+    messages = await forwarded(log)
     sent = {(m.group_id, o.message_id) for m in messages for o in m.observations}
     assert sent == {(g, r.action.action_id) for r in step.actions for g in r.aware_group_ids}
     assert heard
@@ -83,7 +84,7 @@ async def test_an_unreadable_decision_is_asked_once_more_then_reaches_nobody_and
         assert now.process.metrics.model.malformed["route"] == 4
     (token,) = await events(log, OBSERVATIONS_DELIVERED)
     assert token.inboxes == ()
-    assert await events(log, MESSAGES_FORWARDED) == []
+    assert await forwarded(log) == []
     (step,) = await events(log, STEP_COMPLETED)
     assert {routed.reason for routed in step.actions} == {"no readable decision"}
 
@@ -122,7 +123,7 @@ async def test_an_implausible_action_is_recorded_and_goes_no_further(log: Log) -
     assert any(routed.plausible for routed in step.actions)
     assert now.process.metrics.society.implausible == sum(not r.plausible for r in step.actions)
     tokens = await events(log, OBSERVATIONS_DELIVERED)
-    messages = await events(log, MESSAGES_FORWARDED)
+    messages = await forwarded(log)
     inboxes = [inbox for token in tokens for inbox in token.inboxes]
     heard = [o.text for source in (*inboxes, *messages) for o in source.observations]
     assert SALE in heard
@@ -144,7 +145,7 @@ async def test_no_more_than_the_eight_nearest_groups_are_candidates(log: Log) ->
         society, _ = await importer.society(profiles, 0, 0, "")
         assert len(society.groups) > 9
         for state in society.groups:
-            cards = tuple(agent.card() for agent in state.agents)
+            cards = tuple(newborn(newcomer).card() for newcomer in state.newcomers)
             await now.handle(AgentsActed(state.group, 0, cards, acted(0, SALE).actions[:1], 1))
         asked = [c.prompts[0] for c in now.process.chat.log if "<groups>" in c.prompts[0]]
     lists = [prompt.split("<groups>")[1].split("</groups>")[0] for prompt in asked]
@@ -200,6 +201,6 @@ async def test_random_and_no_communication_ask_nobody_who_hears(
     assert not any("<people>" in prompt or "<groups>" in prompt for prompt in asked)
     steps = await events(log, STEP_COMPLETED)
     reached = [a for step in steps for r in step.actions for a in r.aware_agent_ids]
-    sent = [m for m in await events(log, MESSAGES_FORWARDED) if m.from_group_id == "g0"]
+    sent = await forwarded(log)
     assert bool(reached) is bool(sent) is (communication == "random")
     assert len(reached) < 6 * 4 * 3

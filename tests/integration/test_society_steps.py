@@ -11,8 +11,15 @@ import services.agent_state
 from services.agent_state.application import Society
 from services.agent_state.codec import GROUP_STATE
 from services.agent_state.consumer import SocietyConsumer
-from services.agent_state.domain import OBSERVATIONS_HEEDED, Agent, GroupState
-from services.events import Group, Inbox, Observation, ObservationsDelivered
+from services.agent_state.domain import OBSERVATIONS_HEEDED, Agent, GroupState, newborn
+from services.events import (
+    Group,
+    GroupFounded,
+    Inbox,
+    Newcomer,
+    Observation,
+    ObservationsDelivered,
+)
 from services.events.topics import (
     AGENTS,
     AGENTS_ACTED,
@@ -43,9 +50,10 @@ class Running:
     process: Process
     society: Society
 
-    async def handle(self, *tokens: ObservationsDelivered) -> None:
-        for sent in tokens:
-            await publish(self.process.log, OBSERVATIONS_DELIVERED, sent.group_id, sent)
+    async def handle(self, *sent: ObservationsDelivered | GroupFounded) -> None:
+        for event in sent:
+            key = event.group.group_id if isinstance(event, GroupFounded) else event.group_id
+            await publish(self.process.log, OBSERVATIONS_DELIVERED, key, event)
         routes = SocietyConsumer(self.society, self.process.log).routes()
         await work(self.process.worker("agent_state", routes))
 
@@ -85,6 +93,58 @@ def token(step: int, *inboxes: Inbox, group_id: str = "g") -> ObservationsDelive
 
 def seen(number: int, text: str = "Zoe opens a stall beside yours.") -> Observation:
     return Observation(f"m{number}", "zoe", "Zoe", text)
+
+
+FOUNDED = GroupFounded(
+    Group("h", "r01", "people of the harbour"),
+    tuple(
+        Newcomer(f"h{n}", name, f"{name} of the harbour", f"{name} mends nets.", ("Bought rope.",))
+        for n, name in enumerate(["Dia", "Eve"])
+    ),
+)
+
+
+async def test_a_founded_group_is_told_to_its_modulator_and_acts_when_its_token_comes(
+    log: Log,
+) -> None:
+    async with running(log) as now:
+        await now.handle(FOUNDED)
+        state = now.society.groups.get("h")
+        assert state is not None
+        assert (state.group, state.applied_step) == (FOUNDED.group, -1)
+        assert state.agents == tuple(map(newborn, FOUNDED.newcomers))
+        assert (now.process.metrics.society.groups, now.process.metrics.society.agents) == (1, 2)
+        assert await events(log, AGENTS_ACTED) == [FOUNDED]
+        # Nobody is born before the group is wanted.
+        assert now.process.calls == 0
+        await now.handle(token(0, group_id="h"))
+    told, outcome = await events(log, AGENTS_ACTED)
+    assert [action.agent_id for action in outcome.actions] == ["h0", "h1"]
+    assert outcome.group == told.group
+
+
+async def test_a_repeated_foundation_changes_no_agent_and_is_told_again(log: Log) -> None:
+    fewer = replace(FOUNDED, newcomers=FOUNDED.newcomers[:1])
+    async with running(log) as now:
+        await now.handle(FOUNDED, token(0, group_id="h"))
+        state = now.society.groups.get("h")
+        await now.handle(FOUNDED, fewer)
+        assert now.society.groups.get("h") is state
+        assert now.process.metrics.society.agents == 2
+    async with running(log) as restarted:
+        await restarted.handle(FOUNDED)
+        assert restarted.society.groups.get("h") == state
+    told = [e for e in await events(log, AGENTS_ACTED) if isinstance(e, GroupFounded)]
+    assert told == [FOUNDED, FOUNDED, fewer, FOUNDED]
+
+
+async def test_a_crash_before_the_modulator_was_told_is_made_up_for(log: Log) -> None:
+    async with running(log) as crashed:
+        await crashed.society.found(FOUNDED)
+        assert await events(log, AGENTS_ACTED) == []
+    async with running(log) as restarted:
+        await restarted.handle(FOUNDED)
+    assert await events(log, AGENTS_ACTED) == [FOUNDED]
 
 
 async def test_agents_are_born_at_their_first_step_and_never_again(log: Log) -> None:

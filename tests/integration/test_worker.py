@@ -8,8 +8,8 @@ from typing import NoReturn
 import pytest
 
 from services.events import DeadLetter, codec
+from services.events.dead_letters import DeadLetterTopic
 from services.events.topics import DEAD_LETTERS
-from services.local.composition import LogDeadLetters
 from services.local.log import Log
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.metrics import Metrics
@@ -28,7 +28,7 @@ async def log(tmp_path: Path) -> AsyncIterator[Log]:
 
 def worker_on(log: Log, *routes: Route, max_pending: int = 1024) -> Worker:
     source = log.consumer("service", [route.topic for route in routes])
-    return Worker("service", source, routes, LogDeadLetters(log, Metrics()), max_pending)
+    return Worker("service", source, routes, DeadLetterTopic(log, Metrics()), max_pending)
 
 
 async def publish(log: Log, topic: str, keys: Iterable[str]) -> None:
@@ -147,7 +147,7 @@ async def test_a_message_that_cannot_be_buried_is_not_acknowledged(
     await closed.close()
     source = log.consumer("service", [FIRST])
     routes = [Route(FIRST, Handler(poison=b"0"))]
-    worker = Worker("service", source, routes, LogDeadLetters(closed, Metrics()))
+    worker = Worker("service", source, routes, DeadLetterTopic(closed, Metrics()))
     await publish(log, FIRST, "a")
     async with asyncio.timeout(10):
         with pytest.raises(RuntimeError):

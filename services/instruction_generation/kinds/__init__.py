@@ -15,6 +15,8 @@ from services.events import FilterSpec, Requirement
 from services.runtime.errors import NotFound, Rejected
 from services.runtime.prompts import Prompt
 
+MAX_DOMAIN = 2000
+"""Characters of a requirement text; every requirement of an order holds it."""
 _KNOBS = {
     "description": "",
     "needs_domain": False,
@@ -44,8 +46,13 @@ class Kind:
         """Return every category x complexity x style, shuffled, so that any stretch is mixed.
 
         Raises:
-            Rejected: the kind needs a domain and none is given, or the other way round.
+            Rejected: the kind needs a domain and none is given, or the other way round; or it is
+                longer than `MAX_DOMAIN`.
         """
+        if len(domain) > MAX_DOMAIN:
+            raise Rejected(
+                f"requirement text of {len(domain)} characters: give at most {MAX_DOMAIN}"
+            )
         if self.needs_domain != bool(domain.strip()):
             problem = "needs a requirement text" if self.needs_domain else "takes no requirement"
             raise Rejected(
@@ -89,15 +96,15 @@ def _checked(given: dict[str, Any], known: dict[str, Any], place: str) -> dict[s
         raise ValueError(f"{place} has unknown knobs: {', '.join(unknown)}")
     values = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
     for key, value in values.items():
-        if not _is_like(value, known[key]):
+        if not is_like(value, known[key]):
             raise ValueError(f"{place} {key} is {value!r}, expected the like of {known[key]!r}")
     return values
 
 
-def _is_like(value: object, pattern: object) -> bool:
+def is_like(value: object, pattern: object) -> bool:
     """Return whether a value has the type of another one; a list, entries of that of its first."""
     if isinstance(value, tuple) and isinstance(pattern, tuple):
-        return bool(value) and all(_is_like(entry, pattern[0]) for entry in value)
+        return bool(value) and all(is_like(entry, pattern[0]) for entry in value)
     return type(value) is type(pattern) or (type(value) is int and isinstance(pattern, float))
 
 

@@ -197,7 +197,7 @@ def test_csv_cells_may_hold_commas_quotes_and_line_breaks(tmp_path: Path) -> Non
         (b'Cy,"Paints" walls', "line: is no CSV: ',' expected after '\"'"),
         (b"C\0y,Paints", "name: holds the control character U+0000"),
         (b"C\xe9,Paints", "name: is not UTF-8: holds the byte 0xE9"),
-        (b"Cy," + b"d" * 10_000_000, "line: is no CSV: field larger than field limit"),
+        (b"Cy," + b"d" * 10_000_000, "line: is longer than 1,048,576 bytes"),
     ],
 )
 def test_a_bad_csv_row_is_reported_with_its_line_and_the_others_are_read(

@@ -77,14 +77,16 @@ def declared(field: FieldDescriptor) -> str:
     if pair := entry(field):
         return f"Mapping[{', '.join(map(declared, pair))}]"
     name = field.message_type.name if field.message_type else SCALARS[field.type]
-    return f"tuple[{name}, ...]" if field.is_repeated else name
+    if field.is_repeated:
+        return f"tuple[{name}, ...]"
+    # A scalar that is not `optional` in the file cannot be told from one that is 0 or empty.
+    return f"{name} | None" if field.has_presence and not field.message_type else name
 
 
 def spelled(hint: Any) -> str:
     if isinstance(hint, types.UnionType):
-        # Only a message can be absent: a scalar that is 0 or empty could not be told from None.
-        assert dataclasses.is_dataclass(item_of(hint))
-        return spelled(item_of(hint))
+        item = item_of(hint)
+        return spelled(item) if dataclasses.is_dataclass(item) else f"{spelled(item)} | None"
     if typing.get_origin(hint) is tuple:
         return f"tuple[{spelled(item_of(hint))}, ...]"
     if typing.get_origin(hint) is Mapping:
@@ -103,12 +105,17 @@ def differences(cls: type, message: Descriptor) -> list[str]:
 
 
 def test_events_are_the_messages_of_the_proto_file_and_no_others() -> None:
+    exported = {name for name, _ in inspect.getmembers(events, dataclasses.is_dataclass)}
+    assert exported == set(events_pb2.DESCRIPTOR.message_types_by_name)
+    assert sorted(exported) == sorted(events.__all__)
+    declared_in = (events.society, events.datasets, events.control)
     values = {
         name
-        for name, cls in inspect.getmembers(events, dataclasses.is_dataclass)
-        if cls.__module__ == events.__name__
+        for module in declared_in
+        for name, cls in inspect.getmembers(module, dataclasses.is_dataclass)
+        if cls.__module__ == module.__name__
     }
-    assert values == set(events_pb2.DESCRIPTOR.message_types_by_name)
+    assert values == exported
 
 
 def test_every_message_of_a_state_file_is_kept_in_that_changelog() -> None:
@@ -235,5 +242,6 @@ def test_a_message_that_its_topic_does_not_carry_is_rejected(
 def test_a_topic_carries_several_kinds_of_events() -> None:
     appetite = events.Appetite("r1", hungry=False)
     society = events.SocietyImported(3, 1, {"r1": 3}, 0, "f")
-    for event in (appetite, society):
+    limit = events.PopulationSet(0, 1.5)
+    for event in (appetite, society, limit):
         assert from_delivery(delivered(to_record(POPULATION, "key", event))) == event

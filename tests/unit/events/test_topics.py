@@ -1,9 +1,11 @@
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 import services
+from services import events
 from services.events import topics
 from services.events.topics import TOPICS, Topic
 
@@ -62,8 +64,9 @@ def test_key_and_compaction_are_those_that_the_proto_file_states(topic: Topic) -
 
 
 def test_every_message_with_a_key_travels_on_one_topic_and_no_other_message_does() -> None:
-    carried = [event.__name__ for topic in TOPICS for event in topic.carries]
-    assert sorted(carried) == sorted(KEYED)
+    carried = Counter(event.__name__ for topic in TOPICS for event in topic.carries)
+    # But for a foundation: it is told to the owner of the agents and to that of the modulator.
+    assert carried == Counter({**dict.fromkeys(KEYED, 1), "GroupFounded": 2})
 
 
 def test_state_is_compacted_and_what_new_readers_replay_is_kept_whole() -> None:
@@ -74,8 +77,17 @@ def test_state_is_compacted_and_what_new_readers_replay_is_kept_whole() -> None:
     assert kept == {"scenarios-extracted", "samples-judged"}
 
 
+def test_who_owns_a_group_s_modulator_reads_all_that_it_takes_in_from_one_topic() -> None:
+    taken_in = {events.AgentsActed, events.MessagesForwarded, events.GroupFounded}
+    assert set(topics.AGENTS_ACTED.carries) == taken_in
+    assert set(topics.OBSERVATIONS_DELIVERED.carries) == {
+        events.ObservationsDelivered,
+        events.GroupFounded,
+    }
+
+
 def test_what_happens_to_a_group_and_its_state_share_a_key() -> None:
-    ring = {"observations-delivered", "agents-acted", "messages-forwarded", "step-completed"}
+    ring = {"observations-delivered", "agents-acted", "step-completed"}
     state = {"agents", "groups", "windows", "candidates"}
     by_group = {topic.name.split(".")[1] for topic in TOPICS if topic.key == "group"}
     assert by_group == ring | state | {"scenarios-extracted"}

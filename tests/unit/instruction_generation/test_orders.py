@@ -1,10 +1,20 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.events import DatasetDeclared
-from services.instruction_generation.application import extended, ordered
 from services.instruction_generation.kinds import load_kinds
+from services.instruction_generation.orders import (
+    CHUNK,
+    created,
+    deleted,
+    extended,
+    grown,
+    ordered,
+    paused,
+)
 from services.runtime.errors import NotFound, Rejected
 
 KINDS = load_kinds()
@@ -17,11 +27,14 @@ def order(
     kind: str = "sft",
     regions: dict[str, int] | None = None,
     seed: int = 0,
-    limits: dict[str, int] | None = None,
+    filters: dict[str, Any] | None = None,
+    weight: float = 1.0,
+    continuous: bool = False,
+    domain: str = "bees",
 ) -> DatasetDeclared:
-    domain = "bees" if kind == "domain" else ""
-    regions = regions or {"r00": 3, "r01": 1}
-    return ordered(KINDS, name, kind, size, domain, regions, seed, 7.0, limits)
+    domain = domain if kind == "domain" else ""
+    regions = {"r00": 3, "r01": 1} if regions is None else regions
+    return ordered(KINDS, name, kind, size, domain, regions, seed, 7.0, filters, weight, continuous)
 
 
 def granted(dataset: DatasetDeclared) -> dict[str, int]:
@@ -44,7 +57,7 @@ def test_requirements_are_shuffled_by_name_and_seed() -> None:
 
 
 def test_limits_of_a_weak_model_go_before_those_of_the_kind() -> None:
-    assert order(limits={"max_response_tokens": 120}).filter.max_response_tokens == 120
+    assert order(filters={"max_response_tokens": 120}).filter.max_response_tokens == 120
     assert order().filter.max_response_tokens == KINDS["sft"].filter.max_response_tokens
 
 
@@ -57,6 +70,7 @@ def test_grants_sum_to_the_size_and_only_grow(
     larger = extended(made, more, regions)
     assert sum(granted(larger).values()) == larger.size == size + more
     assert all(granted(larger)[name] >= count for name, count in granted(made).items())
+    assert (made.revision, larger.revision) == (1, 2)
     assert (larger.requirements, larger.filter) == (made.requirements, made.filter)
 
 
@@ -81,7 +95,7 @@ def test_a_name_that_no_folder_can_have_is_refused(name: str) -> None:
     assert repr(name) in str(refusal.value)
 
 
-@pytest.mark.parametrize("size", [0, -3])
+@pytest.mark.parametrize("size", [0, -3, 10**9 + 1])
 def test_an_order_for_nothing_is_refused(size: int) -> None:
     with pytest.raises(Rejected, match=f"dataset 'd': size is {size}, it must be at least 1"):
         order(size=size)
@@ -90,3 +104,108 @@ def test_an_order_for_nothing_is_refused(size: int) -> None:
 def test_an_order_of_an_unknown_kind_is_refused() -> None:
     with pytest.raises(NotFound, match="unknown dataset kind 'poem'"):
         order(kind="poem")
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, 1000.5, float("inf"), float("nan")])
+def test_a_weight_that_is_no_share_is_refused(weight: float) -> None:
+    with pytest.raises(Rejected, match=r"'d': weight is .*, give more than 0, at most 1000$"):
+        order(weight=weight)
+    assert order(weight=1000).weight == 1000
+
+
+def test_an_order_that_cannot_be_stored_or_made_is_refused() -> None:
+    with pytest.raises(Rejected, match="seed 9223372036854775808 does not fit in 64 bits"):
+        order(seed=2**63)
+    with pytest.raises(Rejected, match="no society to draw on; import agents first"):
+        order(regions={})
+    with pytest.raises(Rejected, match="requirement text of 2001 characters: give at most 2000"):
+        order(kind="domain", domain="b" * 2001)
+
+
+def test_settings_of_the_filter_can_be_overridden() -> None:
+    overrides = {"stages": ["static"], "responses": 2, "min_distance": 0, "max_jaccard": 0.5}
+    spec = order(filters=overrides).filter
+    assert (spec.stages, spec.responses, spec.min_distance) == (("static",), 2, 0)
+    assert spec.min_instruction_words == KINDS["sft"].filter.min_instruction_words
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        ({"response": 2}, "filter setting 'response' is unknown"),
+        ({"responses": "2"}, "filter setting responses is '2': give the like of 4"),
+        ({"responses": 2.5}, "filter setting responses is 2.5"),
+        ({"responses": True}, "filter setting responses is True"),
+        ({"responses": 0}, "filter setting responses is 0: give 1 to 64"),
+        ({"stages": "static"}, "filter setting stages is 'static'"),
+        ({"stages": []}, "filter setting stages is ()"),
+        ({"stages": ["magic"]}, "filter stages"),
+        ({"max_jaccard": float("nan")}, "filter setting max_jaccard is nan"),
+        ({"min_response_words": 900}, "min_response_words 900 is above max_response_words 800"),
+    ],
+)
+def test_a_setting_of_the_filter_that_is_none_is_refused(
+    overrides: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(Rejected) as refusal:
+        order(filters=overrides)
+    assert problem in str(refusal.value)
+
+
+def test_the_same_order_again_is_the_one_in_force() -> None:
+    assert created(None, order()) == order()
+    known = paused(extended(order(continuous=True), 5, {"r00": 1}), True)
+    assert created(known, order(continuous=True)) is known
+    assert created(order(kind="domain"), order(kind="domain", domain=" bees ")) == order(
+        kind="domain"
+    )
+
+
+@pytest.mark.parametrize(
+    ("other", "field"),
+    [
+        (order(kind="domain"), "kind 'sft', not 'domain'"),
+        (order(size=11), "size 10, not 11"),
+        (order(weight=2.0), "weight 1.0, not 2.0"),
+        (order(seed=1), "seed 0, not 1"),
+        (order(continuous=True), "continuous False, not True"),
+        (order(filters={"responses": 2}), "filter FilterSpec"),
+    ],
+)
+def test_another_order_of_the_same_name_is_refused_and_told_why(
+    other: DatasetDeclared, field: str
+) -> None:
+    with pytest.raises(Rejected, match="dataset 'd' exists with ") as refusal:
+        created(order(), other)
+    assert field in str(refusal.value)
+
+
+def test_every_change_has_a_higher_revision_and_what_changes_nothing_is_none() -> None:
+    stopped = paused(order(), True)
+    assert (stopped.paused, stopped.revision) == (True, 2)
+    assert paused(stopped, True) is stopped
+    assert (paused(stopped, False).paused, paused(stopped, False).revision) == (False, 3)
+    ended = deleted(stopped)
+    assert (ended.deleted, ended.revision) == (True, 3)
+    for change in (deleted, lambda each: paused(each, False)):
+        with pytest.raises(NotFound, match="dataset 'd' was deleted"):
+            change(ended)
+    with pytest.raises(Rejected, match="was deleted, its samples are kept under that name"):
+        created(ended, order())
+
+
+@given(REGIONS, st.integers(1, 5000), st.integers(0, 5000))
+def test_a_continuous_order_has_half_a_chunk_left_after_it_has_grown(
+    regions: dict[str, int], size: int, accepted: int
+) -> None:
+    accepted = min(accepted, size)
+    known = order(size=size, regions=regions, continuous=True)
+    larger = grown(known, accepted, regions)
+    chunk = min(size, CHUNK)
+    assert 2 * (larger.size - accepted) >= chunk
+    assert larger.size in (size, size + chunk)
+    assert sum(granted(larger).values()) == larger.size
+    assert grown(larger, accepted, regions) is larger
+    assert grown(known, accepted, {}) is known
+    fixed = order(size=size, regions=regions)
+    assert grown(fixed, accepted, regions) is fixed

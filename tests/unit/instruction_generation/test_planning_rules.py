@@ -16,12 +16,17 @@ from services.instruction_generation.domain import (
     Claim,
     GroupClaims,
     Progress,
-    RegionLibrary,
     acceptance_rate,
     candidate_id,
+    claims_at_once,
+    claims_key,
     is_sated,
     pair_key,
+    pair_of,
+    stratum_of,
 )
+from services.instruction_generation.library import RegionLibrary
+from services.runtime.errors import Rejected
 
 COUNTS = st.integers(0, 200)
 
@@ -73,7 +78,7 @@ def progresses(draw: st.DrawFn) -> Progress:
 def test_as_many_candidates_are_wanted_as_fill_the_room_at_the_acceptance_rate_so_far(
     progress: Progress, wanted: int
 ) -> None:
-    assert progress.wanted == wanted
+    assert progress.wanted() == wanted
 
 
 @given(progresses())
@@ -81,13 +86,31 @@ def test_what_is_wanted_never_exceeds_what_may_be_in_flight_and_is_nothing_witho
     progress: Progress,
 ) -> None:
     in_flight = progress.claimed - progress.judged
-    wanted = progress.wanted
+    wanted = progress.wanted()
     assert 0 <= wanted <= max(0, CLAIMS_AT_ONCE - in_flight)
     if progress.room == 0:
         assert wanted == 0
     elif in_flight == 0:
         assert wanted >= min(progress.room, CLAIMS_AT_ONCE)
-    assert replace(progress, claimed=progress.claimed + wanted).wanted == 0
+    assert replace(progress, claimed=progress.claimed + wanted).wanted() == 0
+
+
+@given(st.floats(0.001, 1000), st.floats(0.001, 1000))
+def test_candidates_in_flight_go_by_weight(weight: float, larger: float) -> None:
+    weight, larger = sorted((weight, larger))
+    assert claims_at_once(larger, larger) == CLAIMS_AT_ONCE
+    share = CLAIMS_AT_ONCE * weight / larger
+    assert claims_at_once(weight, larger) == max(1, int(share))
+
+
+@given(progresses(), st.integers(1, CLAIMS_AT_ONCE))
+def test_no_more_is_wanted_than_the_share_of_the_dataset(progress: Progress, share: int) -> None:
+    assert progress.wanted(share) + progress.in_work <= max(share, progress.in_work)
+
+
+def test_who_knows_of_verdicts_only_knows_of_nothing_in_work() -> None:
+    assert Progress(granted=9, judged=5, claimed=0).in_work == 0
+    assert Progress(granted=9, accepted=5, judged=5).closing
 
 
 @given(st.integers(0, 99), st.integers(0, 99))
@@ -174,6 +197,41 @@ def test_a_pair_used_again_is_one_pair_used() -> None:
     assert [use(shelf) for _ in range(2)] == ["a1/0", ""]
 
 
+@given(st.data())
+def test_uses_are_the_larger_of_claims_and_verdicts_whenever_the_scenario_comes(
+    data: st.DataObject,
+) -> None:
+    shelf = RegionLibrary()
+    steps = data.draw(st.permutations([*"cccvvv", "scenario"]))
+    claimed: Counter[str] = Counter()
+    judged: Counter[str] = Counter()
+    for step in steps:
+        agent = data.draw(st.sampled_from(["a0", "a1"]))
+        if step == "scenario":
+            shelf.add(scenario("a", 3))
+        elif step == "c":
+            shelf.use("d", "a", agent)
+            claimed[agent] += 1
+        else:
+            shelf.judge("d", "a", agent)
+            judged[agent] += 1
+    assert shelf.unused_pairs("d") == 3 - len(claimed | judged)
+    assert shelf.least_uses("d") == sum((claimed | judged).values()) // 3
+    shelf.forget_claims("d")
+    assert shelf.unused_pairs("d") == 3 - len(judged)
+    assert shelf.least_uses("d") == sum(judged.values()) // 3
+    found = shelf.best_pair("d", (1.0, 0.0), USES_PER_PAIR)
+    assert found is not None
+    assert (found[1] in judged, found[2]) == (False, 0)
+
+
+def test_a_scenario_without_a_direction_is_relevant_to_nothing() -> None:
+    shelf = RegionLibrary()
+    for each in (replace(scenario("a", 1), embedding=()), scenario("b", 1, 0.6, 0.8)):
+        assert shelf.add(each)
+    assert [use(shelf, query=(0.0, 1.0)) for _ in range(2)] == ["b0/0", "a0/0"]
+
+
 def test_a_scenario_is_taken_in_once_and_not_without_people() -> None:
     shelf = library(scenario("a", 2))
     assert not shelf.add(scenario("a", 2))
@@ -206,7 +264,15 @@ def test_a_region_is_sated_with_twice_the_pairs_that_are_still_needed(
 
 def test_claims_say_which_candidates_are_made_and_survive_the_log() -> None:
     asked = Requirement("q", "advice", 1, "question")
-    open_ = Claim(candidate_id("d", "s", "a", 1), "d", "r00", "s", "a", 1, asked)
-    claims = GroupClaims({pair_key("d", "s", "a"): 2, pair_key("e", "s", "b"): 1}, (open_,))
-    assert claims.closed() == [candidate_id("d", "s", "a", 0), candidate_id("e", "s", "b", 0)]
+    open_ = Claim(candidate_id("d", "s", "a", 1), "d", "r00", "s", "a", 1, asked, "g")
+    claims = GroupClaims({pair_key("s", "a"): 2, pair_key("s", "b"): 1}, (open_,))
+    assert claims.closed("d") == [candidate_id("d", "s", "a", 0), candidate_id("d", "s", "b", 0)]
     assert GROUP_CLAIMS.decode(GROUP_CLAIMS.encode(claims)) == claims
+    assert (open_.key, claims_key(open_)) == ("d/r00", "d/r00/g")
+    assert stratum_of(claims_key(open_)) == ("d", "r00")
+    assert pair_of(pair_key("s", "a")) == ("s", "a")
+
+
+def test_claims_of_an_earlier_version_are_refused_and_told_what_to_do() -> None:
+    with pytest.raises(Rejected, match=r"'g' is not DATASET/STRATUM/GROUP: .* empty directory"):
+        stratum_of("g")

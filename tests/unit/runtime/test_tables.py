@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from services.runtime.errors import NotFound, Rejected, Retryable
 from services.runtime.rows import rows_to_arrow, schema_difference
-from services.runtime.storage_errors import storage_error, storage_errors
-from services.runtime.tables import Table, list_tables
+from services.runtime.storage_errors import AccessDenied, storage_error, storage_errors
+from services.runtime.tables import Moved, Table, list_tables
 
 TURN = pa.struct([pa.field("role", pa.string(), False), pa.field("content", pa.string())])
 SCHEMA = pa.schema(
@@ -81,7 +81,7 @@ def test_a_writer_that_lost_its_partition_is_refused(table: Table) -> None:
     stale, owner = Table(table.uri, SCHEMA), Table(table.uri, SCHEMA)
     assert stale.offset("p-0") == 0
     owner.append([row("a")], {"p-0": 1})
-    with pytest.raises(Rejected, match=r"another writer moved p-0 from 0 to 1"):
+    with pytest.raises(Moved, match=r"another writer moved p-0 from 0 to 1"):
         stale.append([row("a"), row("b")], {"p-0": 2})
     assert owner.ids() == {"a"}
 
@@ -95,7 +95,7 @@ def test_a_refused_writer_stays_refused_after_an_append_of_its_own(table: Table)
     stale.append([row("a")], {"p-0": 1})
     owner.append([row("b")], {"p-0": 2})
     stale.append([row("c")], {"p-7": 1})
-    with pytest.raises(Rejected, match=r"moved p-0 from 1 to 2"):
+    with pytest.raises(Moved, match=r"moved p-0 from 1 to 2"):
         stale.append([row("b"), row("d")], {"p-0": 3})
     assert table.ids() == {"a", "b", "c"}
 
@@ -266,9 +266,14 @@ def test_equal_schemas_have_no_difference() -> None:
         (OSError("Generic S3 error\n ↳ error sending request\n ↳ operation timed out"), Retryable),
         (ValueError("Failed to commit transaction: Concurrent transaction failed."), Retryable),
         (ValueError("Failed to parse parquet: Generic S3 error: connection reset"), Retryable),
-        (OSError("Read-only file system (os error 30)"), Rejected),
-        (PermissionError(13, "Permission denied"), Rejected),
-        (OSError("The operation lacked the necessary privileges\n ↳ 403 Forbidden"), Rejected),
+        (OSError("Read-only file system (os error 30)"), AccessDenied),
+        (PermissionError(13, "Permission denied"), AccessDenied),
+        (OSError("The operation lacked the necessary privileges\n ↳ 403 Forbidden"), AccessDenied),
+        (OSError("Generic S3 error ↳ 404 Not Found ↳ <Code>NoSuchBucket</Code>"), AccessDenied),
+        (OSError("Generic S3 error ↳ builder error ↳ URL scheme is not allowed"), AccessDenied),
+        (OSError("Generic S3 error ↳ tcp connect error ↳ refused (os error 111)"), Retryable),
+        (OSError("Generic S3 error ↳ status code: 503 Service Unavailable"), Retryable),
+        (OSError("Generic S3 error ↳ 507 Insufficient Storage ↳ XMinioStorageFull"), Retryable),
         (FileNotFoundError("Object at location x not found ↳ 404 Not Found"), Rejected),
         (ValueError("Generic DeltaTable error: Arrow error: whatever"), Rejected),
     ],

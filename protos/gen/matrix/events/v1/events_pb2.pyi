@@ -29,16 +29,40 @@ class Neighbour(_message.Message):
     def __init__(self, group_id: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
 
 class Group(_message.Message):
-    __slots__ = ("group_id", "region", "description", "neighbours")
+    __slots__ = ("group_id", "region", "description", "neighbours", "rank")
     GROUP_ID_FIELD_NUMBER: _ClassVar[int]
     REGION_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     NEIGHBOURS_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
     group_id: str
     region: str
     description: str
     neighbours: _containers.RepeatedCompositeFieldContainer[Neighbour]
-    def __init__(self, group_id: _Optional[str] = ..., region: _Optional[str] = ..., description: _Optional[str] = ..., neighbours: _Optional[_Iterable[_Union[Neighbour, _Mapping]]] = ...) -> None: ...
+    rank: int
+    def __init__(self, group_id: _Optional[str] = ..., region: _Optional[str] = ..., description: _Optional[str] = ..., neighbours: _Optional[_Iterable[_Union[Neighbour, _Mapping]]] = ..., rank: _Optional[int] = ...) -> None: ...
+
+class Newcomer(_message.Message):
+    __slots__ = ("agent_id", "name", "headline", "description", "past_actions")
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HEADLINE_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    PAST_ACTIONS_FIELD_NUMBER: _ClassVar[int]
+    agent_id: str
+    name: str
+    headline: str
+    description: str
+    past_actions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, agent_id: _Optional[str] = ..., name: _Optional[str] = ..., headline: _Optional[str] = ..., description: _Optional[str] = ..., past_actions: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GroupFounded(_message.Message):
+    __slots__ = ("group", "newcomers")
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    NEWCOMERS_FIELD_NUMBER: _ClassVar[int]
+    group: Group
+    newcomers: _containers.RepeatedCompositeFieldContainer[Newcomer]
+    def __init__(self, group: _Optional[_Union[Group, _Mapping]] = ..., newcomers: _Optional[_Iterable[_Union[Newcomer, _Mapping]]] = ...) -> None: ...
 
 class Observation(_message.Message):
     __slots__ = ("message_id", "from_agent_id", "from_name", "text")
@@ -217,7 +241,7 @@ class Grant(_message.Message):
     def __init__(self, stratum: _Optional[str] = ..., granted: _Optional[int] = ..., recall: _Optional[int] = ...) -> None: ...
 
 class DatasetDeclared(_message.Message):
-    __slots__ = ("dataset", "kind", "size", "domain", "requirements", "filter", "grants", "created_at")
+    __slots__ = ("dataset", "kind", "size", "domain", "requirements", "filter", "grants", "created_at", "revision", "weight", "continuous", "paused", "deleted", "seed")
     DATASET_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -226,6 +250,12 @@ class DatasetDeclared(_message.Message):
     FILTER_FIELD_NUMBER: _ClassVar[int]
     GRANTS_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    CONTINUOUS_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
+    DELETED_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
     dataset: str
     kind: str
     size: int
@@ -234,7 +264,13 @@ class DatasetDeclared(_message.Message):
     filter: FilterSpec
     grants: _containers.RepeatedCompositeFieldContainer[Grant]
     created_at: float
-    def __init__(self, dataset: _Optional[str] = ..., kind: _Optional[str] = ..., size: _Optional[int] = ..., domain: _Optional[str] = ..., requirements: _Optional[_Iterable[_Union[Requirement, _Mapping]]] = ..., filter: _Optional[_Union[FilterSpec, _Mapping]] = ..., grants: _Optional[_Iterable[_Union[Grant, _Mapping]]] = ..., created_at: _Optional[float] = ...) -> None: ...
+    revision: int
+    weight: float
+    continuous: bool
+    paused: bool
+    deleted: bool
+    seed: int
+    def __init__(self, dataset: _Optional[str] = ..., kind: _Optional[str] = ..., size: _Optional[int] = ..., domain: _Optional[str] = ..., requirements: _Optional[_Iterable[_Union[Requirement, _Mapping]]] = ..., filter: _Optional[_Union[FilterSpec, _Mapping]] = ..., grants: _Optional[_Iterable[_Union[Grant, _Mapping]]] = ..., created_at: _Optional[float] = ..., revision: _Optional[int] = ..., weight: _Optional[float] = ..., continuous: _Optional[bool] = ..., paused: _Optional[bool] = ..., deleted: _Optional[bool] = ..., seed: _Optional[int] = ...) -> None: ...
 
 class Usage(_message.Message):
     __slots__ = ("calls", "prompt_tokens", "completion_tokens")
@@ -364,7 +400,7 @@ class Appetite(_message.Message):
     def __init__(self, region: _Optional[str] = ..., hungry: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class SocietyImported(_message.Message):
-    __slots__ = ("agents", "groups", "regions", "refused", "fingerprint")
+    __slots__ = ("agents", "groups", "regions", "refused", "fingerprint", "imported_at")
     class RegionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -377,12 +413,22 @@ class SocietyImported(_message.Message):
     REGIONS_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    IMPORTED_AT_FIELD_NUMBER: _ClassVar[int]
     agents: int
     groups: int
     regions: _containers.ScalarMap[str, int]
     refused: int
     fingerprint: str
-    def __init__(self, agents: _Optional[int] = ..., groups: _Optional[int] = ..., regions: _Optional[_Mapping[str, int]] = ..., refused: _Optional[int] = ..., fingerprint: _Optional[str] = ...) -> None: ...
+    imported_at: float
+    def __init__(self, agents: _Optional[int] = ..., groups: _Optional[int] = ..., regions: _Optional[_Mapping[str, int]] = ..., refused: _Optional[int] = ..., fingerprint: _Optional[str] = ..., imported_at: _Optional[float] = ...) -> None: ...
+
+class PopulationSet(_message.Message):
+    __slots__ = ("max_agents", "set_at")
+    MAX_AGENTS_FIELD_NUMBER: _ClassVar[int]
+    SET_AT_FIELD_NUMBER: _ClassVar[int]
+    max_agents: int
+    set_at: float
+    def __init__(self, max_agents: _Optional[int] = ..., set_at: _Optional[float] = ...) -> None: ...
 
 class DeadLetter(_message.Message):
     __slots__ = ("topic", "partition", "offset", "value", "headers", "reason", "service")

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from matrix.events.v1 import events_pb2 as matrix_dot_events_dot_v1_dot_events__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,matrix/instruction_generation/v1/state.proto\x12 matrix.instruction_generation.v1\x1a\x1dmatrix/events/v1/events.proto\"\xa9\x01\n\x05\x43laim\x12\x14\n\x0c\x63\x61ndidate_id\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\x0f\n\x07stratum\x18\x03 \x01(\t\x12\x13\n\x0bscenario_id\x18\x04 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x05 \x01(\t\x12\r\n\x05index\x18\x06 \x01(\x03\x12\x32\n\x0brequirement\x18\x07 \x01(\x0b\x32\x1d.matrix.events.v1.Requirement\"\xc1\x01\n\x0bGroupClaims\x12K\n\x07\x63laimed\x18\x01 \x03(\x0b\x32:.matrix.instruction_generation.v1.GroupClaims.ClaimedEntry\x12\x35\n\x04open\x18\x02 \x03(\x0b\x32\'.matrix.instruction_generation.v1.Claim\x1a.\n\x0c\x43laimedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,matrix/instruction_generation/v1/state.proto\x12 matrix.instruction_generation.v1\x1a\x1dmatrix/events/v1/events.proto\"\xbb\x01\n\x05\x43laim\x12\x14\n\x0c\x63\x61ndidate_id\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\x0f\n\x07stratum\x18\x03 \x01(\t\x12\x13\n\x0bscenario_id\x18\x04 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x05 \x01(\t\x12\r\n\x05index\x18\x06 \x01(\x03\x12\x32\n\x0brequirement\x18\x07 \x01(\x0b\x32\x1d.matrix.events.v1.Requirement\x12\x10\n\x08group_id\x18\x08 \x01(\t\"\xc1\x01\n\x0bGroupClaims\x12K\n\x07\x63laimed\x18\x01 \x03(\x0b\x32:.matrix.instruction_generation.v1.GroupClaims.ClaimedEntry\x12\x35\n\x04open\x18\x02 \x03(\x0b\x32\'.matrix.instruction_generation.v1.Claim\x1a.\n\x0c\x43laimedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,9 +35,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GROUPCLAIMS_CLAIMEDENTRY']._loaded_options = None
   _globals['_GROUPCLAIMS_CLAIMEDENTRY']._serialized_options = b'8\001'
   _globals['_CLAIM']._serialized_start=114
-  _globals['_CLAIM']._serialized_end=283
-  _globals['_GROUPCLAIMS']._serialized_start=286
-  _globals['_GROUPCLAIMS']._serialized_end=479
-  _globals['_GROUPCLAIMS_CLAIMEDENTRY']._serialized_start=433
-  _globals['_GROUPCLAIMS_CLAIMEDENTRY']._serialized_end=479
+  _globals['_CLAIM']._serialized_end=301
+  _globals['_GROUPCLAIMS']._serialized_start=304
+  _globals['_GROUPCLAIMS']._serialized_end=497
+  _globals['_GROUPCLAIMS_CLAIMEDENTRY']._serialized_start=451
+  _globals['_GROUPCLAIMS_CLAIMEDENTRY']._serialized_end=497
 # @@protoc_insertion_point(module_scope)

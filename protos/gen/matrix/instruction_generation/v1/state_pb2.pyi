@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Claim(_message.Message):
-    __slots__ = ("candidate_id", "dataset", "stratum", "scenario_id", "agent_id", "index", "requirement")
+    __slots__ = ("candidate_id", "dataset", "stratum", "scenario_id", "agent_id", "index", "requirement", "group_id")
     CANDIDATE_ID_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     STRATUM_FIELD_NUMBER: _ClassVar[int]
@@ -16,6 +16,7 @@ class Claim(_message.Message):
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
     REQUIREMENT_FIELD_NUMBER: _ClassVar[int]
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
     candidate_id: str
     dataset: str
     stratum: str
@@ -23,7 +24,8 @@ class Claim(_message.Message):
     agent_id: str
     index: int
     requirement: _events_pb2.Requirement
-    def __init__(self, candidate_id: _Optional[str] = ..., dataset: _Optional[str] = ..., stratum: _Optional[str] = ..., scenario_id: _Optional[str] = ..., agent_id: _Optional[str] = ..., index: _Optional[int] = ..., requirement: _Optional[_Union[_events_pb2.Requirement, _Mapping]] = ...) -> None: ...
+    group_id: str
+    def __init__(self, candidate_id: _Optional[str] = ..., dataset: _Optional[str] = ..., stratum: _Optional[str] = ..., scenario_id: _Optional[str] = ..., agent_id: _Optional[str] = ..., index: _Optional[int] = ..., requirement: _Optional[_Union[_events_pb2.Requirement, _Mapping]] = ..., group_id: _Optional[str] = ...) -> None: ...
 
 class GroupClaims(_message.Message):
     __slots__ = ("claimed", "open")

@@ -1,0 +1,189 @@
+from matrix.events.v1 import events_pb2 as _events_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class FilterOverrides(_message.Message):
+    __slots__ = ("stages", "responses", "max_response_tokens", "min_instruction_words", "max_instruction_words", "min_response_words", "max_response_words", "max_jaccard", "min_distance", "reward_quantile")
+    STAGES_FIELD_NUMBER: _ClassVar[int]
+    RESPONSES_FIELD_NUMBER: _ClassVar[int]
+    MAX_RESPONSE_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    MIN_INSTRUCTION_WORDS_FIELD_NUMBER: _ClassVar[int]
+    MAX_INSTRUCTION_WORDS_FIELD_NUMBER: _ClassVar[int]
+    MIN_RESPONSE_WORDS_FIELD_NUMBER: _ClassVar[int]
+    MAX_RESPONSE_WORDS_FIELD_NUMBER: _ClassVar[int]
+    MAX_JACCARD_FIELD_NUMBER: _ClassVar[int]
+    MIN_DISTANCE_FIELD_NUMBER: _ClassVar[int]
+    REWARD_QUANTILE_FIELD_NUMBER: _ClassVar[int]
+    stages: _containers.RepeatedScalarFieldContainer[str]
+    responses: int
+    max_response_tokens: int
+    min_instruction_words: int
+    max_instruction_words: int
+    min_response_words: int
+    max_response_words: int
+    max_jaccard: float
+    min_distance: float
+    reward_quantile: float
+    def __init__(self, stages: _Optional[_Iterable[str]] = ..., responses: _Optional[int] = ..., max_response_tokens: _Optional[int] = ..., min_instruction_words: _Optional[int] = ..., max_instruction_words: _Optional[int] = ..., min_response_words: _Optional[int] = ..., max_response_words: _Optional[int] = ..., max_jaccard: _Optional[float] = ..., min_distance: _Optional[float] = ..., reward_quantile: _Optional[float] = ...) -> None: ...
+
+class CreateDatasetRequest(_message.Message):
+    __slots__ = ("name", "kind", "size", "continuous", "requirement", "weight", "filter", "seed")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    CONTINUOUS_FIELD_NUMBER: _ClassVar[int]
+    REQUIREMENT_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: str
+    size: int
+    continuous: bool
+    requirement: str
+    weight: float
+    filter: FilterOverrides
+    seed: int
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., size: _Optional[int] = ..., continuous: _Optional[bool] = ..., requirement: _Optional[str] = ..., weight: _Optional[float] = ..., filter: _Optional[_Union[FilterOverrides, _Mapping]] = ..., seed: _Optional[int] = ...) -> None: ...
+
+class DatasetStatus(_message.Message):
+    __slots__ = ("dataset", "state", "size", "wanted", "accepted", "judged", "claimed", "rejected", "usage", "newest_at")
+    class RejectedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    WANTED_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_FIELD_NUMBER: _ClassVar[int]
+    CLAIMED_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_AT_FIELD_NUMBER: _ClassVar[int]
+    dataset: str
+    state: str
+    size: int
+    wanted: int
+    accepted: int
+    judged: int
+    claimed: int
+    rejected: _containers.ScalarMap[str, int]
+    usage: _events_pb2.Usage
+    newest_at: float
+    def __init__(self, dataset: _Optional[str] = ..., state: _Optional[str] = ..., size: _Optional[int] = ..., wanted: _Optional[int] = ..., accepted: _Optional[int] = ..., judged: _Optional[int] = ..., claimed: _Optional[int] = ..., rejected: _Optional[_Mapping[str, int]] = ..., usage: _Optional[_Union[_events_pb2.Usage, _Mapping]] = ..., newest_at: _Optional[float] = ...) -> None: ...
+
+class Dataset(_message.Message):
+    __slots__ = ("order", "status")
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    order: _events_pb2.DatasetDeclared
+    status: DatasetStatus
+    def __init__(self, order: _Optional[_Union[_events_pb2.DatasetDeclared, _Mapping]] = ..., status: _Optional[_Union[DatasetStatus, _Mapping]] = ...) -> None: ...
+
+class CreateDatasetResponse(_message.Message):
+    __slots__ = ("dataset",)
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    dataset: Dataset
+    def __init__(self, dataset: _Optional[_Union[Dataset, _Mapping]] = ...) -> None: ...
+
+class GetDatasetRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class GetDatasetResponse(_message.Message):
+    __slots__ = ("dataset",)
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    dataset: Dataset
+    def __init__(self, dataset: _Optional[_Union[Dataset, _Mapping]] = ...) -> None: ...
+
+class ListDatasetsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListDatasetsResponse(_message.Message):
+    __slots__ = ("datasets", "next_page_token")
+    DATASETS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    datasets: _containers.RepeatedCompositeFieldContainer[Dataset]
+    next_page_token: str
+    def __init__(self, datasets: _Optional[_Iterable[_Union[Dataset, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class PauseDatasetRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class PauseDatasetResponse(_message.Message):
+    __slots__ = ("dataset",)
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    dataset: Dataset
+    def __init__(self, dataset: _Optional[_Union[Dataset, _Mapping]] = ...) -> None: ...
+
+class ResumeDatasetRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class ResumeDatasetResponse(_message.Message):
+    __slots__ = ("dataset",)
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    dataset: Dataset
+    def __init__(self, dataset: _Optional[_Union[Dataset, _Mapping]] = ...) -> None: ...
+
+class DeleteDatasetRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class DeleteDatasetResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class PreviewInstructionRequest(_message.Message):
+    __slots__ = ("scenario_id", "agent_id", "kind", "requirement", "seed")
+    SCENARIO_ID_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    REQUIREMENT_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    scenario_id: str
+    agent_id: str
+    kind: str
+    requirement: str
+    seed: int
+    def __init__(self, scenario_id: _Optional[str] = ..., agent_id: _Optional[str] = ..., kind: _Optional[str] = ..., requirement: _Optional[str] = ..., seed: _Optional[int] = ...) -> None: ...
+
+class PreviewInstructionResponse(_message.Message):
+    __slots__ = ("instruction", "prompt", "requirement", "agent_id", "model", "usage")
+    INSTRUCTION_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_FIELD_NUMBER: _ClassVar[int]
+    REQUIREMENT_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    instruction: str
+    prompt: str
+    requirement: _events_pb2.Requirement
+    agent_id: str
+    model: str
+    usage: _events_pb2.Usage
+    def __init__(self, instruction: _Optional[str] = ..., prompt: _Optional[str] = ..., requirement: _Optional[_Union[_events_pb2.Requirement, _Mapping]] = ..., agent_id: _Optional[str] = ..., model: _Optional[str] = ..., usage: _Optional[_Union[_events_pb2.Usage, _Mapping]] = ...) -> None: ...

@@ -1,0 +1,104 @@
+"""Composition root: `python -m services.agent_state`, or `matrix serve agent-state`."""
+
+import sys
+from pathlib import Path
+
+from matrix.agent_state.v1.service_pb2 import DESCRIPTOR
+from matrix.agent_state.v1.service_pb2_grpc import add_AgentStateServiceServicer_to_server
+
+from services.agent_state.application import Society
+from services.agent_state.codec import GROUP_STATE
+from services.agent_state.consumer import SocietyConsumer
+from services.agent_state.importing import Importer
+from services.agent_state.intake import SocietyImport
+from services.agent_state.queries import (
+    ActionFeed,
+    PopulationQueries,
+    SocietyQueries,
+    WatchedAction,
+)
+from services.agent_state.servicer import PERMISSIONS, AgentStateServicer
+from services.events import topics as t
+from services.events.dead_letters import DeadLetterTopic
+from services.runtime.backbone import Backbone
+from services.runtime.grpc_server import Served
+from services.runtime.journal import ModelJournal
+from services.runtime.keeping import Restoring, keeper
+from services.runtime.prompts import load_prompts
+from services.runtime.service import Composed, Membership, main
+from services.runtime.state import Changelog
+from services.runtime.streams import Fanout
+from services.runtime.worker import Worker
+
+NAME = "agent_state"
+
+
+def compose(backbone: Backbone) -> Composed:
+    """Put the service together."""
+    prompts = load_prompts(Path(__file__).parent / "prompts")
+    ownership = backbone.ownership(
+        NAME,
+        t.OBSERVATIONS_DELIVERED.name,
+        fenced=[t.AGENTS.name],
+        restored=[t.MODEL_ANSWERS.name],
+        compacted=[t.AGENTS.name],
+    )
+    journal = backbone.journal(t.MODEL_ANSWERS.name, ownership)
+    groups = Changelog(t.AGENTS.name, GROUP_STATE, ownership)
+    society = Society(groups, journal, backbone.models, prompts, backbone.metrics.society)
+    letters = DeadLetterTopic(backbone.publisher, backbone.metrics)
+    worker = Worker(
+        NAME,
+        ownership.member,
+        SocietyConsumer(society, ownership).routes(),
+        letters,
+        backbone.settings.max_pending,
+        supervised=True,
+    )
+    population = PopulationQueries()
+    # Nobody owns an import: its answers are of use to the replica that makes it, and to no other.
+    rewriting = ModelJournal(t.MODEL_ANSWERS.name, backbone.models, backbone.publisher)
+    importer = Importer(rewriting, backbone.models, prompts)
+    importing = SocietyImport(
+        importer, backbone.publisher, lambda: population.society, backbone.clock
+    )
+    actions: Fanout[WatchedAction] = Fanout()
+    servicer = AgentStateServicer(
+        SocietyQueries(groups),
+        population,
+        importing,
+        backbone.publisher,
+        actions,
+        backbone.peers,
+        backbone.clock,
+    )
+    name = DESCRIPTOR.services_by_name["AgentStateService"].full_name
+    partitions = backbone.settings.kafka.partitions
+    return Composed(
+        memberships=[
+            Membership(
+                ownership,
+                worker,
+                keeper(groups, journal, ["step"], partitions, Restoring(NAME, letters)),
+            )
+        ],
+        served=[Served(add_AgentStateServiceServicer_to_server, servicer, name)],
+        permissions=PERMISSIONS,
+        topics=[
+            topic.name
+            for topic in (
+                t.OBSERVATIONS_DELIVERED,
+                t.AGENTS_ACTED,
+                t.AGENTS,
+                t.MODEL_ANSWERS,
+                t.POPULATION,
+                t.DEAD_LETTERS,
+            )
+        ],
+        broadcasts=population.broadcasts(),
+        feeds=ActionFeed(actions.publish).broadcasts(),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(NAME, compose))

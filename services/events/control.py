@@ -1,0 +1,46 @@
+"""Events that steer: what is wanted, who is there, and what could not be handled."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Appetite:
+    """Whether the groups of a region are to go on."""
+
+    region: str
+    hungry: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SocietyImported:
+    """The import is complete: all groups are founded."""
+
+    agents: int
+    groups: int
+    regions: Mapping[str, int]
+    refused: int
+    fingerprint: str
+    imported_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PopulationSet:
+    """How many agents may be active."""
+
+    max_agents: int | None
+    set_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that no handler could take."""
+
+    topic: str
+    partition: int
+    offset: int
+    value: bytes
+    headers: Mapping[str, str]
+    reason: str
+    service: str

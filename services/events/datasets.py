@@ -1,0 +1,146 @@
+"""Events of the line: orders, candidates and verdicts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """What an instruction is asked to be."""
+
+    requirement_id: str
+    category: str
+    complexity: int
+    style: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FilterSpec:
+    """How the candidates of a dataset are filtered."""
+
+    stages: tuple[str, ...] = ("static", "response")
+    responses: int = 4
+    max_response_tokens: int = 512
+    min_instruction_words: int = 5
+    max_instruction_words: int = 200
+    min_response_words: int = 8
+    max_response_words: int = 1000
+    max_jaccard: float = 0.7
+    min_distance: float = 0.08
+    reward_quantile: float = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """How many accepted samples a stratum may hold, and gives back."""
+
+    stratum: str
+    granted: int
+    recall: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetDeclared:
+    """A standing order for samples."""
+
+    dataset: str
+    kind: str
+    size: int
+    domain: str
+    requirements: tuple[Requirement, ...]
+    filter: FilterSpec
+    grants: tuple[Grant, ...]
+    created_at: float = 0.0
+    revision: int = 0
+    weight: float = 1.0
+    continuous: bool = False
+    paused: bool = False
+    deleted: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that a piece of work cost."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.calls + other.calls,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a sample comes from."""
+
+    scenario_id: str
+    group_id: str
+    agent_id: str
+    agent_ids: tuple[str, ...] = ()
+    action_ids: tuple[str, ...] = ()
+    prompt: str = ""
+    instruction_model: str = ""
+    response_model: str = ""
+    reward_model: str = ""
+    persona: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InstructionGenerated:
+    """An instruction in the words of a persona."""
+
+    candidate_id: str
+    dataset: str
+    stratum: str
+    kind: str
+    requirement: Requirement
+    instruction: str
+    provenance: Provenance
+    usage: Usage = field(default_factory=Usage)
+    created_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One turn of a conversation."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class SampleJudged:
+    """The verdict on a candidate, and all that explains it."""
+
+    sample_id: str
+    dataset: str
+    stratum: str
+    kind: str
+    requirement: Requirement
+    accepted: bool
+    reason: str
+    stage: str
+    messages: tuple[ChatMessage, ...]
+    provenance: Provenance
+    rewards: tuple[float, ...] = ()
+    chosen: int = -1
+    scores: Mapping[str, float] = field(default_factory=dict)
+    usage: Usage = field(default_factory=Usage)
+    created_at: float = 0.0
+    embedding: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaReleased:
+    """A stratum gives back quota that it was asked for."""
+
+    dataset: str
+    stratum: str
+    released: int

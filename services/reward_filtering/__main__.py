@@ -1,0 +1,117 @@
+"""Composition root: `python -m services.reward_filtering`, or `matrix serve ...`."""
+
+import sys
+from pathlib import Path
+
+from matrix.reward_filtering.v1.service_pb2_grpc import add_RewardFilteringServiceServicer_to_server
+
+from services.events import FilterSpec, SampleJudged
+from services.events import topics as t
+from services.events.dead_letters import DeadLetterTopic
+from services.reward_filtering.application import Filtering
+from services.reward_filtering.consumer import FilteringConsumer
+from services.reward_filtering.delivering import Delivering, SettledSource
+from services.reward_filtering.export import SAMPLE_SCHEMA
+from services.reward_filtering.export_stream import Exports
+from services.reward_filtering.queries import VerdictIndex
+from services.reward_filtering.servicer import NAME as SERVICE
+from services.reward_filtering.servicer import PERMISSIONS, RewardFilteringServicer
+from services.reward_filtering.trial import USUAL_KIND, Trials
+from services.reward_filtering.writer import MEMBER, DatasetWriter
+from services.runtime.backbone import Backbone
+from services.runtime.grpc_server import Served
+from services.runtime.keeping import Restoring
+from services.runtime.object_store import delta_options, table_uri
+from services.runtime.ownership import History, Keeper
+from services.runtime.partitions import partition_of
+from services.runtime.ports import Delivery
+from services.runtime.prompts import load_prompts
+from services.runtime.service import Composed, Membership, main
+from services.runtime.streams import Fanout
+from services.runtime.tables import Table
+from services.runtime.worker import Worker
+
+NAME = "reward_filtering"
+
+
+def compose(backbone: Backbone) -> Composed:
+    """Put the service together."""
+    settings = backbone.settings
+    prompts = load_prompts(Path(__file__).parent / "prompts")
+    ownership = backbone.ownership(
+        NAME,
+        t.INSTRUCTIONS_GENERATED.name,
+        fenced=[t.SAMPLES_JUDGED.name],
+        restored=[t.MODEL_ANSWERS.name],
+    )
+    journal = backbone.journal(t.MODEL_ANSWERS.name, ownership)
+    filtering = Filtering(journal, backbone.models, prompts, backbone.clock, ownership.owns)
+    consumer = FilteringConsumer(filtering, ownership)
+    letters = DeadLetterTopic(backbone.publisher, backbone.metrics)
+    worker = Worker(
+        NAME, ownership.member, consumer.routes(), letters, settings.max_pending, supervised=True
+    )
+
+    restoring = Restoring(NAME, letters)
+
+    async def adopt(partition: int, history: History) -> None:
+        answers = history[t.MODEL_ANSWERS.name]
+        journal.restore(d for d in answers if d.key.startswith("verdict/"))
+        await restoring.restore(history[t.SAMPLES_JUDGED.name], consumer.adopt)
+        await consumer.release_due()
+
+    async def release(gone: set[int]) -> None:
+        consumer.release(lambda key: partition_of(key, settings.kafka.partitions) in gone)
+        journal.forget_partitions(gone)
+
+    def open_table(dataset: str) -> Table:
+        store = settings.object_store
+        return Table(table_uri(store, dataset), SAMPLE_SCHEMA, delta_options(store))
+
+    delivery = backbone.ownership(MEMBER, t.SAMPLES_JUDGED.name)
+    writer = DatasetWriter(
+        SettledSource(delivery.member, backbone.followed.counts),
+        open_table,
+        letters,
+        backbone.followed.fence.valid,
+    )
+    delivering = Delivering(writer)
+
+    async def read_at(partition: int, offset: int) -> Delivery:
+        return await backbone.reader.at(t.SAMPLES_JUDGED.name, partition, offset)
+
+    samples: Fanout[SampleJudged] = Fanout()
+    filters = {USUAL_KIND: FilterSpec()}
+    verdicts = VerdictIndex(read_at, samples.publish)
+    servicer = RewardFilteringServicer(
+        verdicts,
+        Trials(backbone.models, backbone.models, prompts, filters, backbone.clock),
+        Exports(),
+        open_table,
+        filtering.datasets.keys(),
+        samples,
+        backbone.peers,
+    )
+    return Composed(
+        memberships=[
+            Membership(ownership, worker, Keeper(adopt, release)),
+            Membership(delivery, delivering, Keeper(delivering.adopt, delivering.release)),
+        ],
+        served=[Served(add_RewardFilteringServiceServicer_to_server, servicer, SERVICE)],
+        permissions=PERMISSIONS,
+        topics=[
+            topic.name
+            for topic in (
+                t.INSTRUCTIONS_GENERATED,
+                t.SAMPLES_JUDGED,
+                t.DATASETS,
+                t.MODEL_ANSWERS,
+                t.DEAD_LETTERS,
+            )
+        ],
+        broadcasts=[*consumer.broadcasts(), *verdicts.broadcasts()],
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(NAME, compose))

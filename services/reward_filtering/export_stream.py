@@ -1,0 +1,84 @@
+"""An export for somebody else's disk: made in a scratch folder, and handed out piece by piece."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.reward_filtering.card import Format
+from services.reward_filtering.export import ExportResult, export_dataset
+from services.runtime.tables import Table
+
+CHUNK_BYTES = 1024 * 1024
+_AT_ONCE = 2
+"""Exports that are made at the same time: each holds a shard in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileChunk:
+    """A piece of a file."""
+
+    path: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSummary:
+    """What was exported."""
+
+    version: int
+    rows: int
+    files: int
+    bytes: int
+
+
+class Exports:
+    """Exports that this process makes."""
+
+    def __init__(self, scratch: Path | None = None) -> None:
+        """Set up.
+
+        Args:
+            scratch: Folder with room for copies, by default the system's for temporary files.
+        """
+        self._scratch = scratch
+        self._room = asyncio.Semaphore(_AT_ONCE)
+
+    async def stream(
+        self, table: Table, name: str, format: Format
+    ) -> AsyncGenerator[FileChunk | ExportSummary]:
+        """Yield the files of an export in pieces, the card first, and at last what they were.
+
+        Raises:
+            NotFound: there is no such table.
+            Rejected: it has no samples yet.
+            Retryable: the disk is full, or the object store is away.
+        """
+        async with self._room:
+            scratch = Path(
+                await asyncio.to_thread(tempfile.mkdtemp, prefix="export-", dir=self._scratch)
+            )
+            making = asyncio.ensure_future(
+                asyncio.to_thread(export_dataset, table, name, scratch / "export", format)
+            )
+            try:
+                result = await asyncio.shield(making)
+                sent = 0
+                for path in ("README.md", *result.files):
+                    with await asyncio.to_thread((result.path / path).open, "rb") as file:
+                        data = await asyncio.to_thread(file.read, CHUNK_BYTES)
+                        yield FileChunk(path, data)
+                        while data := await asyncio.to_thread(file.read, CHUNK_BYTES):
+                            yield FileChunk(path, data)
+                        sent += file.tell()
+                yield _summary(result, sent)
+            finally:
+                # A caller who goes away does not end the thread, which may still be writing.
+                await asyncio.wait([making])
+                await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+
+
+def _summary(result: ExportResult, sent: int) -> ExportSummary:
+    return ExportSummary(result.version, result.rows, 1 + len(result.files), sent)

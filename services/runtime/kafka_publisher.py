@@ -1,0 +1,141 @@
+"""The way out to the broker."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError, MessageSizeTooLargeError
+
+from services.runtime.errors import Rejected, Retryable
+from services.runtime.kafka_client import client_options, connect
+from services.runtime.partitions import partition_of
+from services.runtime.ports import Record
+from services.runtime.settings import KafkaSettings
+
+_DELIVERY_MS = 10 * 60 * 1000
+"""How long a record is offered to a broker that is away before its publishing counts as failed."""
+_OVERHEAD = 16 * 1024
+"""Bytes of a request beside its records."""
+
+
+class KafkaPublisher:
+    """Appends records; keys decide the partition, by our rule and no client's."""
+
+    def __init__(self, settings: KafkaSettings, client_id: str) -> None:
+        self._settings = settings
+        self._client_id = client_id
+        self._producer: KafkaProducer | None = None
+        # Sending may block (metadata, a full buffer), and one thread keeps the order.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka-send")
+
+    async def start(self, topics: Sequence[str]) -> None:
+        """Connect, and learn where `topics` are, so that the first sends do not wait.
+
+        Raises:
+            Rejected: the broker refuses us.
+        """
+        limit = self._settings.max_message_bytes
+
+        def make() -> KafkaProducer:
+            producer = KafkaProducer(
+                **client_options(self._settings, self._client_id),
+                metrics_enabled=False,
+                acks="all",
+                enable_idempotence=self._settings.idempotence,
+                max_in_flight_requests_per_connection=5 if self._settings.idempotence else 1,
+                linger_ms=2,
+                delivery_timeout_ms=_DELIVERY_MS,
+                max_block_ms=_DELIVERY_MS,
+                max_request_size=limit + _OVERHEAD,
+                allow_auto_create_topics=False,
+            )
+            for topic in topics:
+                producer.partitions_for(topic)
+            return producer
+
+        self._producer = await connect(self._settings, "the publisher", make)
+
+    def partition(self, record: Record) -> int:
+        """Return the partition that a record goes to."""
+        if record.partition is not None:
+            return record.partition
+        return partition_of(record.partition_key or record.key, self._settings.partitions)
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        """Append `records`, in order within each partition; returns when all are durable.
+
+        Tombstones go out when the others are durable: what they remove may be needed until then.
+
+        Raises:
+            Rejected: a record is larger than the broker takes.
+            Retryable: the broker was away for too long.
+        """
+        for wave in (
+            [record for record in records if record.value],
+            [record for record in records if not record.value],
+        ):
+            if wave:
+                await self._send(wave)
+
+    async def _send(self, records: Sequence[Record]) -> None:
+        loop = asyncio.get_running_loop()
+        limit = self._settings.max_message_bytes
+        for record in records:
+            if len(record.value) > limit:
+                raise Rejected(
+                    f"a record of {len(record.value)} bytes for {record.topic} is larger than "
+                    f"MATRIX_KAFKA__MAX_MESSAGE_BYTES, {limit}"
+                )
+        done: asyncio.Future[None] = loop.create_future()
+        left = len(records)
+
+        def finish(error: Exception | None) -> None:
+            nonlocal left
+            left -= 1
+            if done.done():
+                return
+            if error is not None:
+                done.set_exception(error)
+            elif not left:
+                done.set_result(None)
+
+        def answered(result: Any) -> None:
+            error = result if isinstance(result, Exception) else None
+            with contextlib.suppress(RuntimeError):  # The loop has ended: nobody waits any more.
+                loop.call_soon_threadsafe(finish, error)
+
+        def send() -> None:
+            if self._producer is None:
+                raise RuntimeError("KafkaPublisher is used before its start")
+            for record in records:
+                future = self._producer.send(
+                    record.topic,
+                    key=record.key.encode(),
+                    value=record.value or None,
+                    headers=[(name, text.encode()) for name, text in record.headers.items()],
+                    partition=self.partition(record),
+                )
+                future.add_both(answered)
+
+        try:
+            await loop.run_in_executor(self._thread, send)
+            await done
+        except MessageSizeTooLargeError as error:
+            raise Rejected(f"the broker takes no record so large: {error}") from error
+        except KafkaError as error:
+            raise Retryable(
+                f"broker {self._settings.bootstrap_servers} did not take {len(records)} records "
+                f"({type(error).__name__}: {error})"
+            ) from error
+
+    async def close(self) -> None:
+        """Send what waits, and disconnect."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            # What was not acknowledged by now was not done; its input comes again.
+            with contextlib.suppress(KafkaError):
+                await asyncio.to_thread(producer.close, timeout=5)
+        self._thread.shutdown(wait=False)
