@@ -2,15 +2,19 @@
 
 import typer
 
+from services.cli.agents import agents
 from services.cli.console import configure_logs
 from services.cli.datasets import datasets
+from services.cli.dead_letters import dead_letters
 from services.cli.run import run
+from services.cli.scenarios import scenarios
 from services.cli.serve import serve
 from services.cli.serve_model import serve_model
 from services.cli.simulate import simulate_model
 from services.cli.topics import topics
 from services.cli.trace import trace
 from services.cli.up import up
+from services.cli.watching import samples
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,9 +25,13 @@ app = typer.Typer(
 app.command()(run)
 app.command()(up)
 app.command()(serve)
+app.add_typer(agents, name="agents")
+app.add_typer(scenarios, name="scenarios")
 app.add_typer(datasets, name="datasets")
+app.add_typer(samples, name="samples")
 app.command()(trace)
 app.add_typer(topics, name="topics")
+app.add_typer(dead_letters, name="dead-letters")
 app.command("simulate-model")(simulate_model)
 app.command("serve-model")(serve_model)
 

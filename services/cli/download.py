@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from matrix.reward_filtering.v1 import service_pb2 as pb
 
-from services.reward_filtering.export import _put_in_place, _refuse_foreign
+from services.reward_filtering.export import put_in_place, refuse_foreign
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.storage_errors import storage_errors
 
@@ -42,7 +42,7 @@ async def receive_export(
 def _put_whole(target: Path, name: str) -> Iterator[Path]:
     """Give a folder to write to, which becomes `target` if nothing goes wrong."""
     place = target.absolute()
-    _refuse_foreign(place, name)
+    refuse_foreign(place, name)
     with storage_errors(target):
         place.parent.mkdir(parents=True, exist_ok=True)
         # Beside the target, because a rename must stay on one file system.
@@ -51,8 +51,8 @@ def _put_whole(target: Path, name: str) -> Iterator[Path]:
             made = workshop / "made"
             made.mkdir()
             yield made
-            _refuse_foreign(place, name)
-            _put_in_place(made, place, workshop / "replaced")
+            refuse_foreign(place, name)
+            put_in_place(made, place, workshop / "replaced")
         finally:
             shutil.rmtree(workshop, ignore_errors=True)
 

@@ -1,8 +1,7 @@
-"""How commands reach a platform that runs: where it is, who we are, and what to say when it fails.
+"""How commands reach a platform that runs: where it is, and what to say when that fails.
 
-A service is named where it listens (`--server`, MATRIX_SERVER, or what `matrix up` left in
-`data/up`). The token comes from MATRIX_TOKEN, the file of MATRIX_TOKEN_FILE or the one that
-`matrix up` wrote; it is never an argument, because arguments are seen by everybody on a machine.
+Where its services listen is said by `--server`, MATRIX_SERVER, or what `matrix up` left in
+`data/up`.
 """
 
 import asyncio
@@ -18,8 +17,8 @@ from matrix.agent_state.v1.service_pb2_grpc import AgentStateServiceStub
 from matrix.instruction_generation.v1.service_pb2_grpc import InstructionGenerationServiceStub
 from matrix.reward_filtering.v1.service_pb2_grpc import RewardFilteringServiceStub
 from matrix.scenario_extraction.v1.service_pb2_grpc import ScenarioExtractionServiceStub
-from pydantic import SecretStr
 
+from services.cli.access import own_access
 from services.cli.console import note
 from services.local.up.endpoints import ENDPOINTS_FILE, Endpoints, find_endpoints
 from services.runtime.errors import NotFound, Rejected, Retryable
@@ -81,6 +80,8 @@ class Server:
         self._access = access
         self._source = source
         self._channels: dict[str, tuple[str, grpc.aio.Channel]] = {}
+        self._left: dict[str, str] = {}
+        """The replica of a service that failed last, by service."""
 
     async def ask(
         self, service: str, method: str, request: Any, seconds: float | None = READ_SECONDS
@@ -132,8 +133,8 @@ class Server:
                 with self._explained(service, address):
                     call = getattr(_STUBS[service](channel), method)(request)
                     try:
-                        # Sent at once: from now on nothing is missed.
-                        await call.initial_metadata()
+                        # Servers answer it at once: from now on nothing is missed.
+                        await call.wait_for_connection()
                         began, lost_at = True, 0.0
                         async for answer in call:
                             yield answer
@@ -145,23 +146,25 @@ class Server:
                 if not began or loop.time() - lost_at > _LOST_SECONDS:
                     raise
                 note(f"{error}; going on, something may be missed")
-                await self.forget(service)
+                await self.leave(service)
                 await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def forget(self, service: str) -> None:
-        """Choose among the replicas of a service anew, at the next call."""
+    async def leave(self, service: str) -> None:
+        """Ask another replica of a service at the next call, if there is one."""
         if known := self._channels.pop(service, None):
+            self._left[service] = known[0]
             await known[1].close()
 
     async def close(self) -> None:
         """Disconnect."""
         for service in list(self._channels):
-            await self.forget(service)
+            await self.leave(service)
 
     async def _channel(self, service: str) -> tuple[str, grpc.aio.Channel]:
         if service not in self._channels:
-            addresses = self._endpoints.addresses(service)
-            self._channels[service] = await _reached(addresses, self._access)
+            addresses, left = self._endpoints.addresses(service), self._left.get(service)
+            others = [address for address in addresses if address != left]
+            self._channels[service] = await _reached(others or addresses, self._access)
         return self._channels[service]
 
     @contextmanager
@@ -184,7 +187,7 @@ async def connected(server: str = "", ca: Path | None = None) -> AsyncIterator[S
     given = server or os.environ.get("MATRIX_SERVER", "")
     endpoints = find_endpoints(given)
     source = "" if given else f" (address from {ENDPOINTS_FILE}: does `matrix up` still run?)"
-    opened = Server(endpoints, _access(endpoints, ca), source)
+    opened = Server(endpoints, own_access(endpoints.token_file, ca), source)
     try:
         yield opened
     finally:
@@ -210,35 +213,6 @@ def is_remote(server: str, out: Path | None) -> bool:
             "--server (or MATRIX_SERVER), or the directory of a run with --out"
         )
     return False
-
-
-def _access(endpoints: Endpoints, ca: Path | None) -> Access:
-    return Access(
-        ca or _file("MATRIX_CA_FILE"),
-        _file("MATRIX_CERT_FILE"),
-        _file("MATRIX_KEY_FILE"),
-        _token(endpoints.token_file),
-    )
-
-
-def _file(variable: str) -> Path | None:
-    named = os.environ.get(variable, "")
-    return Path(named) if named else None
-
-
-def _token(written: Path | None) -> SecretStr:
-    if token := os.environ.get("MATRIX_TOKEN", ""):
-        return SecretStr(token)
-    named = _file("MATRIX_TOKEN_FILE")
-    path = named or written
-    if path is None:
-        return SecretStr("")
-    try:
-        return SecretStr(path.read_text(encoding="utf-8").strip())
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is no text"
-        where = "MATRIX_TOKEN_FILE" if named else "the endpoints file"
-        raise Rejected(f"token file {path} (named by {where}): {reason}") from None
 
 
 async def _reached(addresses: Sequence[str], access: Access) -> tuple[str, grpc.aio.Channel]:

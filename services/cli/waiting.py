@@ -94,7 +94,7 @@ async def _filled(
             # What never answered is told at once: it may be the wrong address.
             if last is None or time.monotonic() - answered > _LOST_SECONDS:
                 raise
-            await platform.forget(SERVICE)
+            await platform.leave(SERVICE)
         else:
             last, answered = dataset, time.monotonic()
             if dataset.order.continuous:

@@ -98,10 +98,8 @@ class Composition:
         )
         letters = DeadLetterTopic(log, metrics)
         self._modulation_consumer = modulation = ModulationConsumer(self.modulation, log)
-        orders = [r for r in self._filtering_consumer.broadcasts() if r.topic == t.DATASETS.name]
         routes: dict[str, list[Route]] = {
-            # Orders are polled first: a candidate would wait for its own.
-            "reward_filtering": [*orders, *self._filtering_consumer.routes()],
+            "reward_filtering": self._filtering_consumer.all_routes(),
             "instruction_generation": self.generation.all_routes(),
             "scenario_extraction": ExtractionConsumer(self.extraction, log).routes(),
             "message_modulation": [*modulation.routes(), *modulation.broadcasts()],

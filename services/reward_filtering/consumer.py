@@ -35,6 +35,11 @@ class FilteringConsumer:
         """Return what handles the candidates of the strata that are owned."""
         return [Route(INSTRUCTIONS_GENERATED.name, self.on_instruction, JUDGED_AT_ONCE)]
 
+    def all_routes(self) -> list[Route]:
+        """Return what handles all events in a process that owns everything."""
+        # Orders are polled first: a candidate would wait for its own.
+        return [Route(DATASETS.name, self.on_dataset), *self.routes()]
+
     def broadcasts(self) -> list[Route]:
         """Return what handles the events that every replica reads."""
         return [

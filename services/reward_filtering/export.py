@@ -137,7 +137,7 @@ def export_dataset(
         raise NotFound(f"{table.uri}: there is no dataset {name!r} here; declare it and run")
     keys = _ordered_keys(table, name, version)
     place = target.absolute()
-    _refuse_foreign(place, name)
+    refuse_foreign(place, name)
     size = _rows_a_shard(table, version, shard_rows, shard_bytes)
     with storage_errors(target):
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +158,7 @@ def export_dataset(
             (made / "README.md").write_text(render(facts), encoding="utf-8")
             written = sum(path.stat().st_size for path in files)
             relative = tuple(path.relative_to(made).as_posix() for path in files)
-            _put_in_place(made, place, workshop / "replaced")
+            put_in_place(made, place, workshop / "replaced")
         finally:
             shutil.rmtree(workshop, ignore_errors=True)
     return ExportResult(name, target, version, len(keys), relative, written)
@@ -222,7 +222,7 @@ def _json_lines(rows: pa.Table) -> Iterator[bytes]:
             yield orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _refuse_foreign(target: Path, name: str) -> None:
+def refuse_foreign(target: Path, name: str) -> None:
     """Refuse to replace anything but what an earlier export of the same dataset wrote."""
     hint = "choose another folder or move it away"
     with storage_errors(target):
@@ -239,7 +239,7 @@ def _refuse_foreign(target: Path, name: str) -> None:
             raise Rejected(f"{target}: holds files that are not of an export: {others[0]}; {hint}")
 
 
-def _put_in_place(made: Path, target: Path, replaced: Path) -> None:
+def put_in_place(made: Path, target: Path, replaced: Path) -> None:
     if not target.exists():
         made.rename(target)
         return

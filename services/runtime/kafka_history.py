@@ -12,11 +12,13 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from services.runtime.errors import NotFound, Rejected, Retryable
-from services.runtime.kafka_client import REFUSALS, delivery, unreachable
-from services.runtime.kafka_reader import BATCH, POLL_MS, plain_consumer
+from services.runtime.kafka_client import REFUSALS, client_options, delivery, unreachable
+from services.runtime.kafka_reader import BATCH, POLL_MS
 from services.runtime.ports import Delivery
 from services.runtime.settings import KafkaSettings
 
+_BOOTSTRAP_MS = 5_000
+"""How long the first connection may take: somebody waits for the answer."""
 _SILENCE_SECONDS = 30.0
 """Without news for so long, the broker counts as gone."""
 
@@ -42,7 +44,15 @@ class KafkaHistory:
         """
         self._settings = settings
         try:
-            self._consumer: KafkaConsumer = plain_consumer(settings, client_id)
+            self._consumer = KafkaConsumer(
+                **client_options(settings, client_id) | {"bootstrap_timeout_ms": _BOOTSTRAP_MS},
+                metrics_enabled=False,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                allow_auto_create_topics=False,
+                fetch_max_wait_ms=POLL_MS,
+                max_partition_fetch_bytes=settings.max_message_bytes,
+            )
         except REFUSALS as error:
             raise self._refused(error) from None
         except (KafkaError, OSError) as error:

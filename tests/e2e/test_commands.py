@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from services.cli import main
+from services.local.servers.process import free_port
+from services.local.up.endpoints import Endpoints, write_endpoints
 from tests.e2e.conftest import command
 from tests.e2e.driving import Ended
 from tests.e2e.reading import rows
@@ -61,6 +63,39 @@ def test_a_directory_without_a_run_is_named_and_nothing_is_made_there(
         told = f"error: {out} holds no run; give the directory of one with --out"
         assert here(*arguments, "--out", out) == Ended(2, told)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_without_a_run_and_a_platform_both_ways_out_are_told(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MATRIX_SERVER", raising=False)
+    for arguments in COMMANDS:
+        refused = here(*arguments)
+        assert refused.code == 2
+        assert "no `matrix up` runs in data/up, and data holds no run" in refused.told
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_platform_that_was_killed_is_told_with_the_file_that_names_it(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MATRIX_SERVER", raising=False)
+    address = f"127.0.0.1:{free_port()}"
+    services = ("instruction_generation", "reward_filtering")
+    (tmp_path / "data" / "up").mkdir(parents=True)
+    write_endpoints(
+        tmp_path / "data" / "up" / "endpoints.json",
+        Endpoints(dict.fromkeys(services, (address,))),
+    )
+    for arguments in COMMANDS:
+        refused = here(*arguments)
+        assert refused.code == 2
+        assert f"at {address} cannot be reached" in refused.told
+        assert "address from data/up/endpoints.json: does `matrix up` still run?" in refused.told
+    both = here("datasets", "list", "--out", tmp_path, "--server", address)
+    assert (both.code, "give one of them" in both.told) == (2, True)
 
 
 def test_a_log_of_another_program_is_named_and_left_alone(here: Here, tmp_path: Path) -> None:

@@ -74,6 +74,8 @@ class Said:
     """To stdout: data."""
     err: str
     """To stderr: messages; of an error that ends the command, its text."""
+    raw: bytes = b""
+    """To stdout, as it was."""
 
     @property
     def rows(self) -> list[Any]:
@@ -85,11 +87,12 @@ def said(*arguments: str | Path, **environment: str) -> Said:
     """Run the command to its end; errors of the platform end it as `services.cli.main` does."""
     variables = {**UNSET, "COLUMNS": "80", **environment}
     result = CliRunner().invoke(app, [str(each) for each in arguments], env=variables)
+    out, raw = result.stdout_bytes.decode(errors="replace"), result.stdout_bytes
     if isinstance(result.exception, MatrixError):
-        return Said(2, result.stdout, str(result.exception))
+        return Said(2, out, result.stderr + str(result.exception), raw)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return Said(result.exit_code, result.stdout, result.stderr)
+    return Said(result.exit_code, out, result.stderr, raw)
 
 
 @dataclass
@@ -173,4 +176,8 @@ def command(*arguments: str | Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    app()
+    try:
+        app()
+    except MatrixError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)

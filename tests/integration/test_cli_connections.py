@@ -1,23 +1,30 @@
-"""How commands reach a platform: tokens, certificates, replicas; and what they say when they fail."""
+"""How commands reach a platform: tokens, certificates, replicas; and how they fail."""
 
 import asyncio
 import hashlib
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from matrix.reward_filtering.v1 import service_pb2 as pb
 
 from services.cli.server import connected
 from services.local.servers.process import free_port
 from services.runtime.errors import Retryable
 from services.runtime.settings import GrpcSettings
-from tests.integration.cli_rpc import Platform, platform, said
+from tests.integration.cli_rpc import command, platform, said
 from tests.integration.grpc_certificates import authority
+from tests.integration.reward_filtering_rpc import judged
+from tests.integration.rpc import until
+from tests.integration.running import work
 
+WATCH = ("reward_filtering", "WatchSamples", pb.WatchSamplesRequest())
 READER, OPERATOR, WRONG = "planted-reader-7f3a9c", "planted-operator-51be0d", "planted-wrong-90ab12"
 
 
-def guarded(folder: Path, **fields: Path) -> GrpcSettings:
+def guarded(folder: Path) -> GrpcSettings:
     """Return settings of a server that knows a reader and an operator."""
     callers = folder / "callers.toml"
     callers.write_text(
@@ -27,7 +34,7 @@ def guarded(folder: Path, **fields: Path) -> GrpcSettings:
             for permission, token in (("read", READER), ("operate", OPERATOR))
         )
     )
-    return GrpcSettings(callers_file=callers, **fields)
+    return GrpcSettings(callers_file=callers)
 
 
 def nobody_there() -> str:
@@ -103,7 +110,7 @@ async def test_a_platform_that_is_not_there_is_named(tmp_path: Path) -> None:
         refused = await asyncio.to_thread(said, *arguments, "--server", address)
         assert refused.code == 2
         assert f" at {address} cannot be reached: is the service running" in refused.err
-    assert not list(tmp_path.iterdir())
+        assert not (tmp_path / "new").exists()
 
 
 async def test_of_several_replicas_one_that_answers_is_asked(tmp_path: Path) -> None:
@@ -116,46 +123,66 @@ async def test_of_several_replicas_one_that_answers_is_asked(tmp_path: Path) -> 
     assert (other.code, "no address of instruction_generation" in other.err) == (2, True)
 
 
-async def test_a_stream_that_breaks_off_is_begun_anew_elsewhere(tmp_path: Path) -> None:
-    from matrix.reward_filtering.v1 import service_pb2 as pb
+@asynccontextmanager
+async def listening(places: str, heard: list[str]) -> AsyncIterator[asyncio.Task[None]]:
+    """Note the ids of all samples that are judged."""
 
-    from tests.integration.reward_filtering_rpc import judged
-    from tests.integration.rpc import until
-
-    (tmp_path / "one").mkdir()
-    (tmp_path / "two").mkdir()
-    heard: list[str] = []
-
-    async def listen(first: Platform, second: Platform) -> None:
-        places = f"reward_filtering={first.address},reward_filtering={second.address}"
+    async def listen() -> None:
         async with connected(places) as there:
-            request = pb.WatchSamplesRequest()
-            async for answer in there.follow("reward_filtering", "WatchSamples", request):
+            async for answer in there.follow(*WATCH):
                 heard.append(answer.sample.sample_id)
 
-    async with platform(tmp_path / "two") as second:
-        async with platform(tmp_path / "one") as first:
-            listening = asyncio.create_task(listen(first, second))
-            both = (first.samples, second.samples)
-            await until(lambda: any(each.samples.subscribers for each in both))
-            chosen, other = both if first.samples.samples.subscribers else both[::-1]
-            await chosen.take_in(judged(1))
+    task = asyncio.create_task(listen())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_stream_that_breaks_off_is_begun_anew_elsewhere(tmp_path: Path) -> None:
+    heard: list[str] = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    async with platform(tmp_path / "one") as one, platform(tmp_path / "two") as two:
+        feeds = [each.samples.samples for each in (one, two)]
+        places = f"reward_filtering={one.address},reward_filtering={two.address}"
+        async with listening(places, heard) as task:
+            await until(lambda: any(feed.subscribers for feed in feeds))
+            chosen, other = (one, two) if feeds[0].subscribers else (two, one)
+            await chosen.samples.take_in(judged(1))
             await until(lambda: len(heard) == 1)
-            chosen.samples.close()
-            await until(lambda: bool(other.samples.subscribers) or listening.done())
-            await other.take_in(judged(2))
-            await until(lambda: len(heard) == 2 or listening.done())
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            chosen.samples.samples.close()
+            await until(lambda: bool(other.samples.samples.subscribers))
+            await other.samples.take_in(judged(2))
+            await until(lambda: len(heard) == 2)
+            assert not task.done()
     assert heard == [judged(1).sample_id, judged(2).sample_id]
 
 
 async def test_a_stream_that_never_began_is_told_at_once() -> None:
-    from matrix.reward_filtering.v1 import service_pb2 as pb
-
-    async with connected(nobody_there()) as there:
+    async with listening(nobody_there(), []) as task:
         with pytest.raises(Retryable, match="cannot be reached"):
-            async for _ in there.follow(
-                "reward_filtering", "WatchSamples", pb.WatchSamplesRequest()
-            ):
-                raise AssertionError("nobody is there")
+            await task
+
+
+async def test_a_wait_outlives_a_platform_that_is_started_again(tmp_path: Path) -> None:
+    settings = GrpcSettings(port=free_port())
+    place = ("--server", f"127.0.0.1:{settings.port}")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    async with platform(tmp_path / "one", settings) as there:
+        await there.matrix("datasets", "create", "d", "--size", "1")
+        waiting = await asyncio.create_subprocess_exec(
+            *command("datasets", "wait", "d", *place, "--timeout", "60"),
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert waiting.stderr is not None
+        assert b"0 of 1 samples" in await waiting.stderr.readline()
+    async with platform(tmp_path / "two", settings) as there:
+        await there.matrix("datasets", "create", "d", "--size", "1")
+        await there.samples.take_in(judged(1))
+        await work(there.orders.worker)
+        _, told = await waiting.communicate()
+    assert waiting.returncode == 0
+    assert b"dataset d: filled, 1 of 1 samples" in told

@@ -133,6 +133,7 @@ async def test_when_the_work_is_ended_no_call_goes_on(tmp_path: Path) -> None:
         await now.people(ProfileImport(people, ()))
         society = await known_society(now.composition.log)
         assert society is not None
+        await now.settle()  # Groups hold their tokens, so that a word sends them all at once.
         for region in society.regions:
             await publish(now.composition.log, POPULATION, region, Appetite(region, hungry=True))
         work = asyncio.create_task(now.composition.work(hands=4))

@@ -78,7 +78,7 @@ class Running:
                 await publish(self.process.log, DATASETS, event.dataset, event)
             else:
                 await publish(self.process.log, INSTRUCTIONS_GENERATED, KEY, event)
-            await work(self.process.worker("reward_filtering", self.consumer.routes()))
+            await work(self.process.worker("reward_filtering", self.consumer.all_routes()))
 
     async def handle_at_once(self, *candidates: InstructionGenerated) -> None:
         records = [codec.to_record(INSTRUCTIONS_GENERATED, KEY, sent) for sent in candidates]
@@ -278,7 +278,7 @@ async def test_a_candidate_is_judged_though_its_order_is_read_in_the_same_breath
     async with process(log) as parts:
         prompts = prompts_of(services.reward_filtering)
         filtering = Filtering(parts.journal, parts.models, prompts, clock=lambda: 0.0)
-        await work(parts.worker("reward_filtering", FilteringConsumer(filtering, log).routes()))
+        await work(parts.worker("reward_filtering", FilteringConsumer(filtering, log).all_routes()))
     assert [verdict.sample_id for verdict in await verdicts(log)] == ["c1"]
 
 

@@ -23,6 +23,8 @@ class Endpoints:
     every: str = ""
     """One address that takes the calls of all services not named: an ingress, or just the one."""
     token_file: Path | None = None
+    kafka: str = ""
+    """`host:port` of the broker."""
 
     def addresses(self, service: str) -> tuple[str, ...]:
         """Return the addresses of a service's replicas; any of them answers any call.
@@ -44,6 +46,8 @@ def write_endpoints(path: Path, endpoints: Endpoints) -> None:
     content: dict[str, object] = {name: list(a) for name, a in endpoints.services.items()}
     if endpoints.token_file is not None:
         content["token_file"] = str(endpoints.token_file)
+    if endpoints.kafka:
+        content["kafka"] = endpoints.kafka
     with storage_errors(path):
         scratch = path.with_suffix(".new")
         scratch.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))

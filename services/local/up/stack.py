@@ -113,7 +113,8 @@ class Stack:
             self._start_service(service, own, shared)
         token = credentials.operator_token_file
         services = {name: tuple(addresses) for name, addresses in self._addresses.items()}
-        write_endpoints(directory.endpoints, Endpoints(services, token_file=token))
+        endpoints = Endpoints(services, token_file=token, kafka=kafka.bootstrap_servers)
+        write_endpoints(directory.endpoints, endpoints)
         self._tell(f"logs: {directory.logs}")
 
     def _start_service(self, service: str, ports: list[int], shared: dict[str, str]) -> None:
