@@ -240,6 +240,7 @@ def refuse_foreign(target: Path, name: str) -> None:
 
 
 def put_in_place(made: Path, target: Path, replaced: Path) -> None:
+    """Rename a finished copy to its place; what was there goes to `replaced`."""
     if not target.exists():
         made.rename(target)
         return

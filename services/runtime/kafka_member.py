@@ -90,7 +90,10 @@ class KafkaMember(AsyncConsumerRebalanceListener):  # type: ignore[misc]
             partition_assignment_strategy=(CooperativeStickyAssignor,),
             session_timeout_ms=session,
             heartbeat_interval_ms=max(200, session // 8),
-            max_poll_interval_ms=max(300_000, 2 * session),
+            # How long a rebalance waits for a member that is gone, too: with the usual five minutes
+            # some brokers hold the others up for so long. We poll without a break.
+            max_poll_interval_ms=2 * session,
+            request_timeout_ms=2 * session + 2_000,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             allow_auto_create_topics=False,

@@ -176,8 +176,8 @@ def service_program(
     name = f"{service}-{replica}"
     own = {
         "MATRIX_GRPC__PORT": addresses[replica].rpartition(":")[2],
+        # No instance id: two static members that were killed leave Tansu's group without a leader.
         "MATRIX_GRPC__PEERS": ",".join(addresses),
-        "MATRIX_KAFKA__INSTANCE_ID": name,
     }
     grace = float(shared.get("MATRIX_GRPC__GRACE_SECONDS", _SERVICE_GRACE_SECONDS))
     command = matrix("serve", service)

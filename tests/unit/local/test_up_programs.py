@@ -99,7 +99,7 @@ def test_an_embedding_server_of_the_users_is_left_in_its_place() -> None:
         assert "MATRIX_MODELS__EMBEDDING__URL" not in shared(UpSettings(model=model), base)
 
 
-def test_a_replica_has_its_port_its_peers_and_a_name_that_it_keeps(tmp_path: Path) -> None:
+def test_a_replica_has_its_port_and_its_peers_and_is_no_static_member(tmp_path: Path) -> None:
     addresses = ["127.0.0.1:7001", "127.0.0.1:7002"]
     made = service_program(
         "agent_state", 1, addresses, shared(UpSettings()), ready, tmp_path / "log"
@@ -109,7 +109,7 @@ def test_a_replica_has_its_port_its_peers_and_a_name_that_it_keeps(tmp_path: Pat
     assert environment is not None
     assert environment["MATRIX_GRPC__PORT"] == "7002"
     assert environment["MATRIX_GRPC__PEERS"] == "127.0.0.1:7001,127.0.0.1:7002"
-    assert environment["MATRIX_KAFKA__INSTANCE_ID"] == "agent_state-1"
+    assert "MATRIX_KAFKA__INSTANCE_ID" not in environment
 
 
 def test_no_secret_stands_on_a_command_line(tmp_path: Path) -> None:
