@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test unit lint fuzz protos lock clean help
+.PHONY: run test unit lint chaos fuzz protos lock clean help
 
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,9 @@ lint: $(VENV)/.dev ## Linters, types, import contracts, protos
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/buf lint protos
 	$(BIN)/python protos/generate.py --check
+
+chaos: $(VENV)/.dev ## The long tests of a running platform: freezes, scaling, outages (10 minutes)
+	$(BIN)/pytest -m long -s tests/cluster
 
 FUZZ_INPUTS ?= 100000
 fuzz: $(VENV)/.dev ## Codecs, settings, profile import, requests against random inputs (nightly)

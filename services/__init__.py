@@ -9,6 +9,8 @@ The ring (key: group) simulates, the line (key: dataset/stratum) makes data of i
     instruction_generation  what a person would ask        -> instructions-generated
     reward_filtering        answers, rewards, verdicts     -> samples-judged, dataset tables
 
-`events` is what they share, `runtime` what they stand on, `local` runs all five in one process,
-`cli` is the command `matrix`. Each service's own docstring is its contract.
+`events` is what they share, `runtime` what they stand on. They run as processes of their own over
+Kafka, S3 and gRPC (each one's `__main__`; ops/services.md), or all five in one process over an
+embedded log (`local`); `local.up` runs those processes on one machine. `cli` is the command
+`matrix`. Each service's own docstring is its contract.
 """

@@ -40,10 +40,10 @@ def compose(backbone: Backbone) -> Composed:
         NAME,
         t.OBSERVATIONS_DELIVERED.name,
         fenced=[t.AGENTS.name],
-        restored=[t.MODEL_ANSWERS.name],
+        restored=[t.AGENT_STATE_ANSWERS.name],
         compacted=[t.AGENTS.name],
     )
-    journal = backbone.journal(t.MODEL_ANSWERS.name, ownership)
+    journal = backbone.journal(t.AGENT_STATE_ANSWERS.name, ownership)
     groups = Changelog(t.AGENTS.name, GROUP_STATE, ownership)
     society = Society(groups, journal, backbone.models, prompts, backbone.metrics.society)
     letters = DeadLetterTopic(backbone.publisher, backbone.metrics)
@@ -90,6 +90,7 @@ def compose(backbone: Backbone) -> Composed:
                 t.OBSERVATIONS_DELIVERED,
                 t.AGENTS_ACTED,
                 t.AGENTS,
+                t.AGENT_STATE_ANSWERS,
                 t.MODEL_ANSWERS,
                 t.POPULATION,
                 t.DEAD_LETTERS,

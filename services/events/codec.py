@@ -32,6 +32,7 @@ def from_delivery(delivery: Delivery) -> Any:
 
     Raises:
         Rejected: the type header names no event of that topic, or the bytes are not of that type.
+            No event is empty: all fields would have no value, and no group or dataset has no name.
     """
     name = delivery.headers.get("type", "")
     carried = _CARRIED.get(delivery.topic, [])
@@ -39,4 +40,7 @@ def from_delivery(delivery: Delivery) -> Any:
         place = f"{delivery.topic}[{delivery.partition}]@{delivery.offset}"
         expected = " or ".join(carried) or "no event on this topic"
         raise Rejected(f"{place}: type header {name!r}, expected {expected}")
+    if not delivery.value:
+        place = f"{delivery.topic}[{delivery.partition}]@{delivery.offset}"
+        raise Rejected(f"{place}: empty, expected a {name}")
     return CODECS[name].decode(delivery.value)

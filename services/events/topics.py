@@ -56,6 +56,19 @@ POPULATION = Topic(
     compacted=True,
 )
 MODEL_ANSWERS = Topic("matrix.model-answers.v1", "unit of work and call", compacted=True)
+"""Of imports, and of services that share one process."""
+
+
+def _answers(service: str) -> Topic:
+    """Return the model answers of one service: its replicas restore no other's."""
+    return Topic(f"matrix.{service}-answers.v1", "unit of work and call", compacted=True)
+
+
+AGENT_STATE_ANSWERS = _answers("agent-state")
+MESSAGE_MODULATION_ANSWERS = _answers("message-modulation")
+SCENARIO_EXTRACTION_ANSWERS = _answers("scenario-extraction")
+INSTRUCTION_GENERATION_ANSWERS = _answers("instruction-generation")
+REWARD_FILTERING_ANSWERS = _answers("reward-filtering")
 DEAD_LETTERS = Topic("matrix.dead-letters.v1", "as the original", (events.DeadLetter,))
 
 TOPICS = (
@@ -72,5 +85,10 @@ TOPICS = (
     DATASETS,
     POPULATION,
     MODEL_ANSWERS,
+    AGENT_STATE_ANSWERS,
+    MESSAGE_MODULATION_ANSWERS,
+    SCENARIO_EXTRACTION_ANSWERS,
+    INSTRUCTION_GENERATION_ANSWERS,
+    REWARD_FILTERING_ANSWERS,
     DEAD_LETTERS,
 )

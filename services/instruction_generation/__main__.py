@@ -43,10 +43,10 @@ def compose(backbone: Backbone) -> Composed:
         NAME,
         t.SAMPLES_JUDGED.name,
         fenced=[t.CANDIDATES.name, t.DATASETS.name],
-        restored=[t.MODEL_ANSWERS.name],
+        restored=[t.INSTRUCTION_GENERATION_ANSWERS.name],
         compacted=[t.CANDIDATES.name, t.DATASETS.name],
     )
-    journal = backbone.journal(t.MODEL_ANSWERS.name, ownership)
+    journal = backbone.journal(t.INSTRUCTION_GENERATION_ANSWERS.name, ownership)
     holdings = Holdings(settings.kafka.partitions, ownership.owns)
     planner = Planner(
         Changelog(t.CANDIDATES.name, GROUP_CLAIMS, ownership),
@@ -109,7 +109,7 @@ def compose(backbone: Backbone) -> Composed:
                 t.DATASETS,
                 t.POPULATION,
                 t.CANDIDATES,
-                t.MODEL_ANSWERS,
+                t.INSTRUCTION_GENERATION_ANSWERS,
                 t.DEAD_LETTERS,
             )
         ],

@@ -1,7 +1,15 @@
 """Modulators: who becomes aware of what, and when a group goes on, rests or is parked.
 
-Reads agents-acted and messages-forwarded, and the population topic whole; writes
-observations-delivered (the group's next token), messages-forwarded, step-completed, and its state
-to groups. Key: group. A step is done when its actions are routed and the next token is on its way,
-unless the group rests (nobody has anything left to do) or is parked (no more scenarios wanted).
+Serves GetGroup, WatchMessages, RouteAction (a dry run).
+
+Input of the group: agents-acted, which carries what the group's own agents did (AgentsActed), what
+other groups send it (MessagesForwarded), and its founding (GroupFounded). Every replica reads
+population whole. Writes observations-delivered (the group's next token), agents-acted of other
+groups (MessagesForwarded), step-completed, its state to groups, and answers to model-answers.
+Key: group.
+
+The modulator holds a group's token from the first one on, and sends it while the group's region is
+wanted and the group is within the population's limit (ops/decisions/0012). A step is done when its
+actions are routed and the next token is on its way, unless the group rests (nobody has anything
+left to do) or is parked (not wanted).
 """

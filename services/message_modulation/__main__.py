@@ -35,10 +35,10 @@ def compose(backbone: Backbone) -> Composed:
         NAME,
         t.AGENTS_ACTED.name,
         fenced=[t.GROUPS.name],
-        restored=[t.MODEL_ANSWERS.name],
+        restored=[t.MESSAGE_MODULATION_ANSWERS.name],
         compacted=[t.GROUPS.name],
     )
-    journal = backbone.journal(t.MODEL_ANSWERS.name, ownership)
+    journal = backbone.journal(t.MESSAGE_MODULATION_ANSWERS.name, ownership)
     groups = Changelog(t.GROUPS.name, MODULATOR_STATE, ownership)
     router = Router(prompts, backbone.settings.communication)
     modulation = Modulation(groups, journal, router, backbone.metrics.society)
@@ -86,7 +86,7 @@ def compose(backbone: Backbone) -> Composed:
                 t.OBSERVATIONS_DELIVERED,
                 t.STEP_COMPLETED,
                 t.GROUPS,
-                t.MODEL_ANSWERS,
+                t.MESSAGE_MODULATION_ANSWERS,
                 t.POPULATION,
                 t.DEAD_LETTERS,
             )

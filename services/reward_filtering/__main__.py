@@ -42,9 +42,9 @@ def compose(backbone: Backbone) -> Composed:
         NAME,
         t.INSTRUCTIONS_GENERATED.name,
         fenced=[t.SAMPLES_JUDGED.name],
-        restored=[t.MODEL_ANSWERS.name],
+        restored=[t.REWARD_FILTERING_ANSWERS.name],
     )
-    journal = backbone.journal(t.MODEL_ANSWERS.name, ownership)
+    journal = backbone.journal(t.REWARD_FILTERING_ANSWERS.name, ownership)
     filtering = Filtering(journal, backbone.models, prompts, backbone.clock, ownership.owns)
     consumer = FilteringConsumer(filtering, ownership)
     letters = DeadLetterTopic(backbone.publisher, backbone.metrics)
@@ -55,7 +55,7 @@ def compose(backbone: Backbone) -> Composed:
     restoring = Restoring(NAME, letters)
 
     async def adopt(partition: int, history: History) -> None:
-        answers = history[t.MODEL_ANSWERS.name]
+        answers = history[t.REWARD_FILTERING_ANSWERS.name]
         journal.restore(d for d in answers if d.key.startswith("verdict/"))
         await restoring.restore(history[t.SAMPLES_JUDGED.name], consumer.adopt)
         await consumer.release_due()
@@ -105,7 +105,7 @@ def compose(backbone: Backbone) -> Composed:
                 t.INSTRUCTIONS_GENERATED,
                 t.SAMPLES_JUDGED,
                 t.DATASETS,
-                t.MODEL_ANSWERS,
+                t.REWARD_FILTERING_ANSWERS,
                 t.DEAD_LETTERS,
             )
         ],

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import structlog
+from kafka import KafkaConsumer
 from kafka.errors import (
     AuthorizationError,
     IllegalSaslStateError,
@@ -35,6 +36,7 @@ REFUSALS = (
 )
 _BACKOFF_MS = 2_000
 """Longest pause between two attempts to connect: a broker that is back is to be found soon."""
+_REST_SECONDS = 0.01
 
 
 def client_options(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
@@ -94,6 +96,21 @@ async def connect(settings: KafkaSettings, what: str, make: Callable[[], T]) -> 
                 )
             await asyncio.sleep(pause)
             pause = min(pause * 2, 5.0)
+
+
+class RestingConsumer(KafkaConsumer):  # type: ignore[misc]
+    """A consumer that rests between two looks that found nothing.
+
+    While a heartbeat is unanswered, kafka-python's `poll` looks again and again without a pause:
+    every member takes a whole core then, which a broker on the same machine needs to answer.
+    """
+
+    def _poll_once(self, timer: Any, *args: Any, **options: Any) -> Any:
+        began = time.monotonic()
+        found = super()._poll_once(timer, *args, **options)
+        if not found and not timer.expired and time.monotonic() - began < _REST_SECONDS:
+            time.sleep(_REST_SECONDS)
+        return found
 
 
 def unreachable(settings: KafkaSettings, error: Exception) -> Retryable:

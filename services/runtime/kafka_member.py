@@ -15,13 +15,19 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import structlog
-from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka import OffsetAndMetadata, TopicPartition
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import KafkaError
 from kafka.structs import MemberState
 
-from services.runtime.kafka_client import REFUSALS, client_options, connect, delivery
+from services.runtime.kafka_client import (
+    REFUSALS,
+    RestingConsumer,
+    client_options,
+    connect,
+    delivery,
+)
 from services.runtime.ports import Delivery
 from services.runtime.settings import KafkaSettings
 
@@ -62,7 +68,7 @@ class KafkaMember(AsyncConsumerRebalanceListener):  # type: ignore[misc]
         self._marks: dict[int, int] = {}
         """Offsets to commit."""
         self._lock = threading.Lock()
-        self._consumer: KafkaConsumer | None = None
+        self._consumer: RestingConsumer | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{group}")
         self._buffer: deque[Delivery] = deque()
         self._arrived = asyncio.Event()
@@ -80,9 +86,9 @@ class KafkaMember(AsyncConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer = await connect(self._settings, f"group {self.group}", self._open)
         self._task = asyncio.create_task(self._run(), name=f"member/{self.group}")
 
-    def _open(self) -> KafkaConsumer:
+    def _open(self) -> RestingConsumer:
         session = int(self._settings.session_timeout_seconds * 1000)
-        consumer = KafkaConsumer(
+        consumer = RestingConsumer(
             **client_options(self._settings, f"matrix-{self.group}"),
             metrics_enabled=False,
             group_id=self.group,

@@ -46,7 +46,7 @@ class KafkaPublisher:
                 acks="all",
                 enable_idempotence=self._settings.idempotence,
                 max_in_flight_requests_per_connection=5 if self._settings.idempotence else 1,
-                linger_ms=2,
+                linger_ms=5,
                 delivery_timeout_ms=_DELIVERY_MS,
                 max_block_ms=_DELIVERY_MS,
                 max_request_size=limit + _OVERHEAD,

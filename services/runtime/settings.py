@@ -1,7 +1,7 @@
 """Settings that every service reads: from the environment, once, at start.
 
-`MATRIX_KAFKA__BOOTSTRAP_SERVERS=broker:9092` sets `kafka.bootstrap_servers`. Secrets are read from
-the environment or, better, from files named by `..._FILE` settings; they are never printed.
+`MATRIX_KAFKA__BOOTSTRAP_SERVERS=broker:9092` sets `kafka.bootstrap_servers`; ops/services.md lists
+them all. Secrets are read from the environment, and are never printed.
 """
 
 from pathlib import Path

@@ -35,10 +35,10 @@ def compose(backbone: Backbone) -> Composed:
         NAME,
         t.STEP_COMPLETED.name,
         fenced=[t.WINDOWS.name],
-        restored=[t.MODEL_ANSWERS.name],
+        restored=[t.SCENARIO_EXTRACTION_ANSWERS.name],
         compacted=[t.WINDOWS.name],
     )
-    journal = backbone.journal(t.MODEL_ANSWERS.name, ownership)
+    journal = backbone.journal(t.SCENARIO_EXTRACTION_ANSWERS.name, ownership)
     windows = Changelog(t.WINDOWS.name, WINDOW_STATE, ownership)
     extraction = Extraction(windows, journal, backbone.models, prompts, backbone.metrics.society)
     letters = DeadLetterTopic(backbone.publisher, backbone.metrics)
@@ -72,7 +72,7 @@ def compose(backbone: Backbone) -> Composed:
                 t.STEP_COMPLETED,
                 t.SCENARIOS_EXTRACTED,
                 t.WINDOWS,
-                t.MODEL_ANSWERS,
+                t.SCENARIO_EXTRACTION_ANSWERS,
                 t.DEAD_LETTERS,
             )
         ],

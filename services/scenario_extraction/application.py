@@ -2,6 +2,7 @@
 
 from services.events import RoutedAction, ScenarioExtracted, StepCompleted
 from services.runtime.asking import ask_text, one_line
+from services.runtime.errors import Rejected
 from services.runtime.ids import derived_id
 from services.runtime.journal import ModelJournal, UnitOfWork
 from services.runtime.metrics import SocietyMetrics
@@ -9,6 +10,9 @@ from services.runtime.ports import ChatRequest, Embedder, Record
 from services.runtime.prompts import Prompt, clip
 from services.runtime.state import Changelog
 from services.scenario_extraction.domain import WindowState, closes, happened, participants
+
+_MOST_MISSED = 1000
+"""Steps of a group in a row that may have become dead letters."""
 
 
 class Extraction:
@@ -32,9 +36,17 @@ class Extraction:
         """Add a step to its group's window, and return the scenario if that closes it.
 
         A repeated step returns the outcome of the first time; one that is older still, None.
+
+        Raises:
+            Rejected: it is so far ahead of the last one that it is none of this group's.
         """
         group_id = step.group.group_id
         state = self.windows.get(group_id) or WindowState()
+        if 0 <= state.applied_step < step.step - _MOST_MISSED:
+            # Taken in, it would make a repeat of all that the group does from now on.
+            raise Rejected(
+                f"step {step.step} of group {group_id} cannot follow its step {state.applied_step}"
+            )
         if step.step <= state.applied_step:
             known = state.outcome if step.step == state.applied_step else None
             return known, self._unit(group_id, known.window).forget() if known else []

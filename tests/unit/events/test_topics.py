@@ -9,6 +9,13 @@ from services import events
 from services.events import topics
 from services.events.topics import TOPICS, Topic
 
+SERVICES = (
+    "agent-state",
+    "message-modulation",
+    "scenario-extraction",
+    "instruction-generation",
+    "reward-filtering",
+)
 PROTO = Path(services.__file__).parents[1] / "protos/matrix/events/v1/events.proto"
 COMMENTED = re.compile(r"((?://.*\n)+)message (\w+) ")
 
@@ -73,7 +80,8 @@ def test_state_is_compacted_and_what_new_readers_replay_is_kept_whole() -> None:
     compacted = {topic.name.split(".")[1] for topic in TOPICS if topic.compacted}
     kept = {topic.name.split(".")[1] for topic in TOPICS if topic.kept}
     state = {"agents", "groups", "windows", "candidates"}
-    assert compacted == state | {"datasets", "population", "model-answers"}
+    answers = {f"{service}-answers" for service in SERVICES} | {"model-answers"}
+    assert compacted == state | {"datasets", "population"} | answers
     assert kept == {"scenarios-extracted", "samples-judged"}
 
 
@@ -88,6 +96,6 @@ def test_who_owns_a_group_s_modulator_reads_all_that_it_takes_in_from_one_topic(
 
 def test_what_happens_to_a_group_and_its_state_share_a_key() -> None:
     ring = {"observations-delivered", "agents-acted", "step-completed"}
-    state = {"agents", "groups", "windows", "candidates"}
+    state = {"agents", "groups", "windows"}
     by_group = {topic.name.split(".")[1] for topic in TOPICS if topic.key == "group"}
     assert by_group == ring | state | {"scenarios-extracted"}
