@@ -83,6 +83,7 @@ def compose(backbone: Backbone) -> Composed:
             )
         ],
         served=[Served(add_AgentStateServiceServicer_to_server, servicer, name)],
+        streams=[actions],
         permissions=PERMISSIONS,
         topics=[
             topic.name

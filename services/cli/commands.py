@@ -3,6 +3,7 @@
 import typer
 
 from services.cli.agents import agents
+from services.cli.bucket import bucket
 from services.cli.console import configure_logs
 from services.cli.datasets import datasets
 from services.cli.dead_letters import dead_letters
@@ -31,6 +32,7 @@ app.add_typer(datasets, name="datasets")
 app.add_typer(samples, name="samples")
 app.command()(trace)
 app.add_typer(topics, name="topics")
+app.add_typer(bucket, name="bucket")
 app.add_typer(dead_letters, name="dead-letters")
 app.command("simulate-model")(simulate_model)
 app.command("serve-model")(serve_model)

@@ -78,6 +78,7 @@ def compose(backbone: Backbone) -> Composed:
             )
         ],
         served=[Served(add_MessageModulationServiceServicer_to_server, servicer, name)],
+        streams=[messages],
         permissions=PERMISSIONS,
         topics=[
             topic.name

@@ -98,6 +98,7 @@ def compose(backbone: Backbone) -> Composed:
             Membership(delivery, delivering, Keeper(delivering.adopt, delivering.release)),
         ],
         served=[Served(add_RewardFilteringServiceServicer_to_server, servicer, SERVICE)],
+        streams=[samples],
         permissions=PERMISSIONS,
         topics=[
             topic.name

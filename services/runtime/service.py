@@ -5,6 +5,7 @@ import contextlib
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -18,6 +19,7 @@ from services.runtime.logs import configure_service_logs
 from services.runtime.ownership import Keeper, Ownership, Work
 from services.runtime.ports import Delivery
 from services.runtime.settings import Settings, read_settings
+from services.runtime.streams import Fanout
 from services.runtime.worker import Route
 
 _log = structlog.get_logger(__name__)
@@ -47,6 +49,8 @@ class Composed:
     """Topics that every replica reads whole, before it joins any group."""
     feeds: Sequence[Route] = ()
     """Topics of which only the news are wanted, for those who watch."""
+    streams: Sequence[Fanout[Any]] = ()
+    """What callers watch; ended when the service drains, or it would wait for them."""
     background: Sequence[Callable[[], Awaitable[None]]] = ()
     """What runs beside, for ever."""
 
@@ -161,11 +165,16 @@ async def _forever(work: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _drain(composed: Composed, server: GrpcServer, grace_seconds: float) -> None:
-    """Take nothing more, and finish what is in flight within the grace."""
+    """Take nothing more, and finish messages and calls that are in flight within the grace."""
+    grace = max(0.0, grace_seconds - _LEAVE_SECONDS)
     _log.info("drains", grace_seconds=grace_seconds)
     server.set_ready(False)
     for each in composed.memberships:
         each.ownership.member.drain()
+    for stream in composed.streams:
+        stream.close()
     with contextlib.suppress(TimeoutError, MatrixError):
-        async with asyncio.timeout(max(0.0, grace_seconds - _LEAVE_SECONDS)):
-            await asyncio.gather(*(each.work.finish() for each in composed.memberships))
+        async with asyncio.timeout(grace):
+            await asyncio.gather(
+                server.stop(grace), *(each.work.finish() for each in composed.memberships)
+            )

@@ -65,6 +65,7 @@ def compose(backbone: Backbone) -> Composed:
             )
         ],
         served=[Served(add_ScenarioExtractionServiceServicer_to_server, servicer, name)],
+        streams=[scenarios],
         permissions=PERMISSIONS,
         topics=[
             topic.name

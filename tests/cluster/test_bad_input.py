@@ -78,9 +78,13 @@ async def test_a_caller_who_may_not_order_is_told_so_and_no_token_is_repeated(
     reader = now.secret("reader-token")
     code, told = await refused(now, order, reader)
     assert (code, "reader" in told, reader in told) == (_STATUS.PERMISSION_DENIED, True, False)
+    assert "none" not in [dataset.order.dataset for dataset in await datasets(now)]
+
+
+async def test_a_call_whose_time_is_over_says_so(now: Platform) -> None:
+    order = pb.CreateDatasetRequest(name="none", kind="sft", size=0)
     code, _ = await refused(now, order, now.secret("operator-token"), seconds=0)
     assert code is _STATUS.DEADLINE_EXCEEDED
-    assert [d.order.dataset for d in (await datasets(now)) if d.order.dataset == "none"] == []
 
 
 def storage_options(now: Platform) -> dict[str, str]:
