@@ -9,13 +9,14 @@ import structlog
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from services.runtime.errors import MatrixError
+from services.runtime.errors import MatrixError, NotOwner, Retryable
 from services.runtime.kafka_client import connect, delivery
 from services.runtime.kafka_reader import BATCH, POLL_MS, Place, plain_consumer
 from services.runtime.ports import Delivery
 from services.runtime.settings import KafkaSettings
 
 _log = structlog.get_logger(__name__)
+_PAUSE_SECONDS = 1.0
 
 
 async def read_all(
@@ -143,11 +144,25 @@ class KafkaTail:
         return {(place.topic, place.partition): end for place, end in ends.items()}
 
     async def _take(self, message: Delivery) -> None:
+        place = f"{message.topic}[{message.partition}]@{message.offset}"
         try:
-            await self._handle(message)
+            await self._patiently(message, place)
         except MatrixError as error:
-            place = f"{message.topic}[{message.partition}]@{message.offset}"
             _log.error("message passed over", place=place, reason=str(error))
+        except Exception:
+            # Whoever starts again reads it again: it would end every replica for ever.
+            _log.exception("message passed over: its handler crashed", place=place)
+
+    async def _patiently(self, message: Delivery, place: str) -> None:
+        """Handle a message, however often it takes."""
+        while True:
+            try:
+                return await self._handle(message)
+            except NotOwner:
+                return  # Whoever is the owner does it.
+            except Retryable as error:
+                _log.warning("tried again", place=place, reason=str(error))
+                await asyncio.sleep(_PAUSE_SECONDS)
 
     def _poll(self, consumer: KafkaConsumer) -> tuple[list[Any], set[Place]]:
         try:

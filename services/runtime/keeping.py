@@ -42,6 +42,11 @@ class Restoring:
                 place = f"{delivery.topic}[{delivery.partition}]@{delivery.offset}"
                 _log.error("record passed over", place=place, reason=str(error))
                 await self._letters.bury(self._service, delivery, str(error))
+            except Exception as error:
+                place = f"{delivery.topic}[{delivery.partition}]@{delivery.offset}"
+                _log.exception("record passed over: taking it over crashed", place=place)
+                reason = f"taking it over crashed: {type(error).__name__}: {error}"
+                await self._letters.bury(self._service, delivery, reason)
             else:
                 readable.append(delivery)
         return readable

@@ -179,7 +179,7 @@ class Ownership:
         async with self._lock:
             await self._work.revoke(partitions)
             await self._keeper.release(partitions)
-        _log.info("partitions given up", group=self.member.group, partitions=len(partitions))
+        _log.info("partitions given up", group=self.member.group, partitions=sorted(partitions))
 
     async def _take_over(self, turns: Mapping[int, int]) -> None:
         began = time.monotonic()

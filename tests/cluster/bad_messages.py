@@ -85,7 +85,7 @@ def _malformed(topic: t.Topic) -> Iterator[Bad]:
     yield bad("no headers", b"k3", noise, None, "type header '', expected")
     yield bad("key that is no text", b"\xff\xfe\x00k", noise, right, "201 bytes are no")
     yield bad("empty", b"k4", b"", right, f"empty, expected a {right}")
-    if topic in (t.INSTRUCTIONS_GENERATED, t.SAMPLES_JUDGED, t.SCENARIOS_EXTRACTED):
+    if topic in (t.STEP_COMPLETED, t.POPULATION):  # One that is owned, one that all read.
         reason = f"cut here from {LARGE} bytes"
         yield bad("20 MB", b"k5", noise[:1] * LARGE, right, reason)
 
@@ -135,7 +135,6 @@ def _absurd(history: Sequence[Delivery]) -> Iterator[Bad]:
         f"step {2**62} of group {step.group.group_id}",
     )
     sample: SampleJudged = _last(history, t.SAMPLES_JUDGED, SampleJudged)
-    key = f"{sample.dataset}/{sample.stratum}"
     nowhere = replace(sample, dataset="nowhere", sample_id="1" * 32)
     yield _of(t.SAMPLES_JUDGED, "verdict of nothing", "nowhere/r00", nowhere)
     bare = replace(sample, dataset="nowhere", sample_id="2" * 32, messages=(), chosen=9)
@@ -150,7 +149,6 @@ def _absurd(history: Sequence[Delivery]) -> Iterator[Bad]:
         ("dataset-writer",),
         "no row can be made of it",
     )
-    assert key
 
 
 def _absurd_orders(history: Sequence[Delivery]) -> Iterator[Bad]:
@@ -202,9 +200,7 @@ class Sender:
     """A producer of somebody else: plain kafka-python, with nothing of ours."""
 
     def __init__(self, broker: str) -> None:
-        self._producer = KafkaProducer(
-            bootstrap_servers=broker, max_request_size=2 * LARGE, buffer_memory=8 * LARGE
-        )
+        self._producer = KafkaProducer(bootstrap_servers=broker, max_request_size=2 * LARGE)
 
     def __enter__(self) -> "Sender":
         return self

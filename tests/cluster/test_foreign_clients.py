@@ -2,7 +2,9 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -28,10 +30,14 @@ _OLD_PROTOCOL = ("-X", "api.version.request=false", "-X", "broker.version.fallba
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def now(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
-    async with platform(tmp_path_factory.mktemp("foreign"), replicas=1, agents=AGENTS) as running:
-        await running.order("d", SAMPLES)
-        await running.filled("d", SAMPLES, seconds=90)
-        yield running
+    with pytest.MonkeyPatch.context() as environment:
+        # The last samples of a small dataset would wait for half a minute.
+        environment.setenv("MATRIX_REUSE_AFTER_SECONDS", "2")
+        folder = tmp_path_factory.mktemp("foreign")
+        async with platform(folder, replicas=1, agents=AGENTS) as running:
+            await running.order("d", SAMPLES)
+            await running.filled("d", SAMPLES, seconds=90)
+            yield running
 
 
 async def test_kcat_finds_every_verdict_that_we_find(now: Platform) -> None:
@@ -83,30 +89,55 @@ async def test_polars_reads_the_table_over_s3(now: Platform) -> None:
     assert first["scenario_id"] == rows[0]["scenario_id"]
 
 
+class _Bearer(grpc.UnaryUnaryClientInterceptor, grpc.StreamStreamClientInterceptor):
+    """Shows a token with every call: reflection asks for one, too."""
+
+    def __init__(self, token: str) -> None:
+        self._metadata = (("authorization", f"Bearer {token}"),)
+
+    def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        return continuation(self._shown(details), request)
+
+    def intercept_stream_stream(self, continuation: Any, details: Any, requests: Any) -> Any:
+        return continuation(self._shown(details), requests)
+
+    def _shown(self, details: Any) -> Any:
+        return SimpleNamespace(
+            method=details.method,
+            timeout=details.timeout,
+            metadata=self._metadata,
+            credentials=details.credentials,
+            wait_for_ready=details.wait_for_ready,
+            compression=details.compression,
+        )
+
+
+@contextmanager
+def _stranger(address: str, token: str) -> Iterator[tuple[Any, ProtoReflectionDescriptorDatabase]]:
+    """Give a channel, and what the server tells of itself."""
+    with grpc.insecure_channel(address) as plain:
+        channel = grpc.intercept_channel(plain, _Bearer(token))
+        yield channel, ProtoReflectionDescriptorDatabase(channel)
+
+
 def _call(address: str, token: str, service: str, method: str, fields: dict[str, Any]) -> Any:
     """Call a method of which only the name is known; the server tells the rest."""
-    with grpc.insecure_channel(address) as channel:
-        pool = descriptor_pool.DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
-        described = pool.FindServiceByName(service).FindMethodByName(method)
-        request = message_factory.GetMessageClass(described.input_type)(**fields)
-        answer = message_factory.GetMessageClass(described.output_type)
+    with _stranger(address, token) as (channel, described):
+        assert service in described.get_services()
+        pool = descriptor_pool.DescriptorPool(described)
+        shape = pool.FindServiceByName(service).FindMethodByName(method)
+        request = message_factory.GetMessageClass(shape.input_type)(**fields)
         call = channel.unary_unary(
             f"/{service}/{method}",
             request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=answer.FromString,
+            response_deserializer=message_factory.GetMessageClass(shape.output_type).FromString,
         )
-        return call(request, timeout=_SECONDS, metadata=[("authorization", f"Bearer {token}")])
-
-
-def _services(address: str) -> set[str]:
-    with grpc.insecure_channel(address) as channel:
-        return set(ProtoReflectionDescriptorDatabase(channel).get_services())
+        return call(request, timeout=_SECONDS)
 
 
 async def test_a_client_that_knows_nothing_but_reflection_lists_agents(now: Platform) -> None:
     (address,) = now.file("endpoints.json")["agent_state"]
     service = "matrix.agent_state.v1.AgentStateService"
-    assert service in await asyncio.to_thread(_services, address)
     token = now.secret("reader-token")
     found, page = [], ""
     while True:

@@ -10,14 +10,30 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from services.events import topics as t
 from services.local.simulator import Simulator, SimulatorSettings
 from services.local.simulator.faults import Fault, Faults
+from services.runtime.fencing import Fence
 from tests.cluster.cut import platform_behind_proxy
 from tests.cluster.platform import Platform, check, children, platform, repeats, told_by
+
+pytestmark = pytest.mark.long
 
 SAMPLES = 100
 UNDERWAY = 10
 OUTAGE_SECONDS = 20
+ANSWERS = {
+    topic.name
+    for topic in (
+        t.AGENT_STATE_ANSWERS,
+        t.MESSAGE_MODULATION_ANSWERS,
+        t.SCENARIO_EXTRACTION_ANSWERS,
+        t.INSTRUCTION_GENERATION_ANSWERS,
+        t.REWARD_FILTERING_ANSWERS,
+    )
+}
 FAULTS: dict[str, Any] = {"error_500": 0.2, "garbage": 0.05}
 
 
@@ -40,14 +56,14 @@ async def test_a_store_that_is_killed_and_started_again_costs_nothing(tmp_path: 
     async with platform(tmp_path, replicas=1, seconds_per_call=0.05) as now:
         async with ordered(now, "store killed"):
             await kill(now, "mini")
-        assert now.told.count("seaweedfs: ended with signal 9") == 1
+        assert now.told.count("seaweedfs ended with signal 9") == 1
 
 
 async def test_a_broker_that_is_killed_and_started_again_costs_nothing(tmp_path: Path) -> None:
     async with platform(tmp_path, replicas=1, seconds_per_call=0.05) as now:
         async with ordered(now, "broker killed"):
             await kill(now, "broker")
-        assert now.told.count("tansu: ended with signal 9") == 1
+        assert now.told.count("tansu ended with signal 9") == 1
 
 
 async def test_a_broker_that_is_out_of_reach_for_twenty_seconds_costs_nothing(
@@ -91,7 +107,8 @@ async def ordered(now: Platform, outage: str) -> AsyncIterator[None]:
     yield
     ended = loop.time()
     await now.filled("d", SAMPLES, seconds=100)
-    story, rows = told_by(await now.history(), "d"), now.rows("d")
+    messages = await now.history()
+    story, rows = told_by(messages, "d"), now.rows("d")
     print(
         f"\n{outage}: {before} before, {ended - began:.0f} s of outage, filled "
         f"{loop.time() - ended:.0f} s later; {len(rows)} rows, {story.void} void records, "
@@ -99,6 +116,15 @@ async def ordered(now: Platform, outage: str) -> AsyncIterator[None]:
     )
     check(story, rows, SAMPLES)
     assert story.letters == []
+    assert dead_letters_logged(now) == 0
+    # No service paid twice for an answer that it had kept.
+    answers = Counter(
+        (message.topic, message.key)
+        for message in Fence().filtered(messages)
+        if message.topic in ANSWERS and message.value
+    )
+    assert answers
+    assert set(answers.values()) == {1}
 
 
 async def kill(now: Platform, word: str) -> None:
@@ -108,9 +134,17 @@ async def kill(now: Platform, word: str) -> None:
     await now.until(lambda: bool(children(now.process.pid, word).keys() - {pid}), word, 60)
 
 
+def dead_letters_logged(now: Platform) -> int:
+    """Return how many messages the services say that they gave up."""
+    return sum(
+        len(re.findall(r"\] dead letter\s", log.read_text()))
+        for log in (now.directory / "logs").glob("*_*.log")
+    )
+
+
 def restarts(now: Platform) -> Counter[str]:
     """Return how often each process ended of itself."""
-    return Counter(re.findall(r"(\S+): ended with", now.told))
+    return Counter(re.findall(r"(\S+) ended with", now.told))
 
 
 def faults_of(model: Simulator, settings: SimulatorSettings) -> tuple[Counter[Fault], int, int]:

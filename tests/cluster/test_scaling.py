@@ -17,6 +17,8 @@ from services.local.servers.process import LOOPBACK, free_ports
 from tests.cluster.platform import PARTITIONS, Platform, check, platform, told_by
 from tests.e2e.conftest import command
 
+pytestmark = pytest.mark.long
+
 SAMPLES = 150
 MORE = 2
 """Replicas of each service that come and go."""
@@ -38,7 +40,7 @@ async def test_scaling_out_and_in_again_loses_no_step_and_doubles_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MATRIX_LOG_FORMAT", "json")
-    async with platform(tmp_path, replicas=1, seconds_per_call=0.3) as now:
+    async with platform(tmp_path, replicas=1, seconds_per_call=0.15) as now:
         await now.order("d", SAMPLES)
         await reached(now, UNDERWAY)
         async with AsyncExitStack() as stack:
