@@ -84,12 +84,6 @@ async def test_a_caller_who_may_not_order_is_told_so_and_no_token_is_repeated(
     assert "none" not in [dataset.order.dataset for dataset in await datasets(now)]
 
 
-async def test_a_call_whose_time_is_over_says_so(now: Platform) -> None:
-    order = pb.CreateDatasetRequest(name="none", kind="sft", size=0)
-    code, _ = await refused(now, order, now.secret("operator-token"), seconds=0)
-    assert code is _STATUS.DEADLINE_EXCEEDED
-
-
 def storage_options(now: Platform) -> dict[str, str]:
     return {
         "aws_region": "us-east-1",
@@ -171,6 +165,7 @@ async def dead_letters(now: Platform, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.long
 async def test_bad_messages_are_buried_with_their_reason_and_all_goes_on(now: Platform) -> None:
     await now.order("even", 10)  # Perhaps once more, which changes nothing.
     await now.filled("even", 10, seconds=90)

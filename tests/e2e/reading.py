@@ -8,7 +8,7 @@ from typing import Any
 
 from deltalake import DeltaTable
 
-from services.events import codec
+from services.events import AgentsActed, StepCompleted, codec
 from services.events.topics import TOPICS, Topic
 from services.local.log import Log
 from services.runtime.tables import list_tables
@@ -59,5 +59,6 @@ def steps_by_group(out: Path, topic: Topic) -> dict[str, dict[int, list[Any]]]:
     """Return the events of every group's steps; a repeated publish stands there repeatedly."""
     found: dict[str, dict[int, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for event in events(out, topic):
-        found[event.group.group_id][event.step].append(event)
+        if isinstance(event, AgentsActed | StepCompleted):
+            found[event.group.group_id][event.step].append(event)
     return found

@@ -156,11 +156,11 @@ async def test_a_record_that_was_on_its_way_when_the_owner_changed_is_void_and_h
         await group.settled()
         await group.done()
         changelog = group.topics[1]
-        old = {
-            d.key: d.headers[EPOCH]
-            for d in await read_all(settings, "look", [changelog])
-            if d.key in KEYS
-        }
+        old: dict[str, str] = {}
+        async with asyncio.timeout(30):
+            while set(old) != set(KEYS):
+                history = await read_all(settings, "look", [changelog])
+                old = {d.key: d.headers[EPOCH] for d in history if d.key in KEYS}
         await group.leave(first)
         second = await group.join()
         await group.settled()
