@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from functools import partial
-from uuid import uuid4
 
 from services.runtime.fencing import Fence
 from services.runtime.journal import ModelJournal
@@ -15,7 +14,7 @@ from services.runtime.model_servers import open_models
 from services.runtime.models import HttpModels
 from services.runtime.ownership import Ownership
 from services.runtime.partitions import partition_of
-from services.runtime.peers import Peers
+from services.runtime.peers import Peers, new_replica
 from services.runtime.ports import ChatAnswer, ChatRequest, Clock, Delivery, Role
 from services.runtime.refusals import ProbedModel
 from services.runtime.settings import Settings
@@ -29,7 +28,7 @@ class Backbone:
         self.settings = settings
         self.clock = clock
         self.metrics = Metrics()
-        self.replica = uuid4().hex
+        self.replica = new_replica()
         """Tells this process from the other replicas."""
         self.publisher = KafkaPublisher(settings.kafka, f"matrix-{service}")
         self.reader = KafkaReader(settings.kafka, f"matrix-{service}-reader")

@@ -55,7 +55,6 @@ class KafkaMember(AsyncConsumerRebalanceListener):  # type: ignore[misc]
     ) -> None:
         self.group = group
         self.topic = topic
-        self.rebalances = 0
         self.joined = asyncio.Event()
         """Whether the group has taken us in, with or without partitions."""
         self._settings = settings
@@ -124,7 +123,6 @@ class KafkaMember(AsyncConsumerRebalanceListener):  # type: ignore[misc]
             self._owned |= parts
             self._ready -= parts
             self._signs = time.monotonic()
-            self.rebalances += 1
         self._tell(self._on_assigned, parts)
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
