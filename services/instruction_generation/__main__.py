@@ -13,7 +13,7 @@ from services.events.dead_letters import DeadLetterTopic
 from services.instruction_generation.application import Generation
 from services.instruction_generation.codec import GROUP_CLAIMS
 from services.instruction_generation.consumer import GenerationConsumer
-from services.instruction_generation.keeping import ClaimsKeeping, Holdings
+from services.instruction_generation.keeping import ClaimsKeeping
 from services.instruction_generation.kinds import load_kinds
 from services.instruction_generation.planner import Planner
 from services.instruction_generation.queries import DatasetQueries, Previews
@@ -47,20 +47,17 @@ def compose(backbone: Backbone) -> Composed:
         compacted=[t.CANDIDATES.name, t.DATASETS.name],
     )
     journal = backbone.journal(t.INSTRUCTION_GENERATION_ANSWERS.name, ownership)
-    holdings = Holdings(settings.kafka.partitions, ownership.owns)
     planner = Planner(
         Changelog(t.CANDIDATES.name, GROUP_CLAIMS, ownership),
         backbone.models,
-        holdings.owns,
+        ownership.owns,
         settings.reuse_after_seconds,
     )
     consumer = GenerationConsumer(
         Generation(planner, kinds, journal, backbone.clock), ownership, supervised=True
     )
     letters = DeadLetterTopic(backbone.publisher, backbone.metrics)
-    keeping = ClaimsKeeping(
-        holdings, consumer, journal, t.CANDIDATES.name, Restoring(NAME, letters)
-    )
+    keeping = ClaimsKeeping(consumer, journal, t.CANDIDATES.name, Restoring(NAME, letters))
 
     async def on_verdict(delivery: Delivery) -> None:
         if await backbone.followed.counts(delivery):
@@ -92,7 +89,7 @@ def compose(backbone: Backbone) -> Composed:
         consumer,
         kinds,
         lambda: planner.society.regions if planner.society else {},
-        holdings.owns,
+        ownership.owns,
         backbone.peers,
         backbone.clock,
     )

@@ -1,31 +1,13 @@
-"""What a replica keeps: the partitions whose claims are adopted."""
+"""Taking over and giving up the partitions of claims and orders."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from services.events.topics import DATASETS
 from services.instruction_generation.codec import GROUP_CLAIMS
 from services.instruction_generation.consumer import GenerationConsumer
 from services.runtime.journal import ModelJournal
 from services.runtime.keeping import Restoring
-from services.runtime.partitions import partition_of
 from services.runtime.ports import Delivery
-
-
-class Holdings:
-    """Tells which keys may be planned here.
-
-    A partition is assigned before its claims are here: who planned it then would claim them twice.
-    """
-
-    def __init__(self, partitions: int, owns: Callable[[str], bool]) -> None:
-        """Take the partitions of every topic, and whether the partition of a key is assigned."""
-        self._partitions = partitions
-        self._owns = owns
-        self.adopted: set[int] = set()
-
-    def owns(self, key: str) -> bool:
-        """Return whether a key may be planned: its partition is assigned and adopted."""
-        return partition_of(key, self._partitions) in self.adopted and self._owns(key)
 
 
 class ClaimsKeeping:
@@ -33,13 +15,11 @@ class ClaimsKeeping:
 
     def __init__(
         self,
-        holdings: Holdings,
         consumer: GenerationConsumer,
         journal: ModelJournal,
         claims_topic: str,
         restoring: Restoring,
     ) -> None:
-        self._holdings = holdings
         self._consumer = consumer
         self._journal = journal
         self._claims_topic = claims_topic
@@ -61,10 +41,8 @@ class ClaimsKeeping:
             lambda records: [GROUP_CLAIMS.decode(record.value) for record in records],
         )
         self._consumer.adopt(claims)  # All at once: the uses of a stratum are counted anew.
-        self._holdings.adopted.add(partition)
 
     async def release(self, gone: set[int]) -> None:
         """Give partitions up."""
-        self._holdings.adopted -= gone
         self._consumer.release()
         self._journal.forget_partitions(gone)

@@ -64,6 +64,7 @@ class Backbone:
             ownership,
             metrics=self.metrics.model,
             partition=partial(partition_of, partitions=self.settings.kafka.partitions),
+            certain=ownership.certain,
         )
 
     async def start(self, topics: Sequence[str]) -> None:

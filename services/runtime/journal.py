@@ -6,7 +6,7 @@ answers and decides what it decided before. When the unit is done, its answers a
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 
 import orjson
@@ -42,7 +42,8 @@ class ModelJournal:
 
     With `seeded` every request carries a seed that follows from its unit and call, for runs that
     must come out the same; without, none does, because some servers fail on seeds under load.
-    `partition` tells the partition of a partition key, for `forget_partitions`.
+    `partition` tells the partition of a partition key, for `forget_partitions`; `certain` is
+    awaited with the partition key before a model is asked: it raises when that is not ours to pay.
     Malformed answers are counted in `metrics`.
     """
 
@@ -54,6 +55,7 @@ class ModelJournal:
         seeded: bool = False,
         metrics: ModelMetrics | None = None,
         partition: Callable[[str], int] = lambda key: 0,
+        certain: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self.topic = topic
         self.metrics = metrics or ModelMetrics()
@@ -62,6 +64,7 @@ class ModelJournal:
         self._seeded = seeded
         self._answers: dict[str, dict[str, bytes]] = defaultdict(dict)
         self._partition = partition
+        self._certain = certain
         self._partitions: dict[str, int] = {}
         """Of the units that have answers."""
 
@@ -89,6 +92,8 @@ class ModelJournal:
             return _decode(known)
         if self._seeded:
             request = replace(request, seed=derived_seed(unit.name, call))
+        if self._certain is not None:
+            await self._certain(unit.partition_key)
         answer = await self._model.chat(role, stage, request)
         value = _encode(answer)
         await self._publisher.publish([self._record(unit, call, value)])

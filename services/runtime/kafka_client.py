@@ -105,6 +105,18 @@ class RestingConsumer(KafkaConsumer):  # type: ignore[misc]
     every member takes a whole core then, which a broker on the same machine needs to answer.
     """
 
+    def on_heartbeat(self, confirm: Callable[[float], None]) -> None:
+        """Have `confirm` called with the (monotonic) sending time of each answered heartbeat."""
+        # Nothing public tells it.
+        heartbeat = self._coordinator.heartbeat
+        received = heartbeat.received_heartbeat
+
+        def note() -> None:
+            received()
+            confirm(heartbeat.last_send)
+
+        heartbeat.received_heartbeat = note
+
     def _poll_once(self, timer: Any, *args: Any, **options: Any) -> Any:
         began = time.monotonic()
         found = super()._poll_once(timer, *args, **options)

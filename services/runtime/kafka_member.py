@@ -28,6 +28,7 @@ from services.runtime.kafka_client import (
     connect,
     delivery,
 )
+from services.runtime.lease import Lease
 from services.runtime.ports import Delivery
 from services.runtime.settings import KafkaSettings
 
@@ -57,13 +58,12 @@ class KafkaMember(AsyncConsumerRebalanceListener):  # type: ignore[misc]
         self.topic = topic
         self.joined = asyncio.Event()
         """Whether the group has taken us in, with or without partitions."""
+        self.lease = Lease(settings.session_timeout_seconds)
         self._settings = settings
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
         self._owned: set[int] = set()
         self._ready: set[int] = set()
-        self._signs = 0.0
-        """Monotonic time of the last answer that confirmed the membership."""
         self._marks: dict[int, int] = {}
         """Offsets to commit."""
         self._lock = threading.Lock()
@@ -105,6 +105,7 @@ class KafkaMember(AsyncConsumerRebalanceListener):  # type: ignore[misc]
             fetch_max_wait_ms=_POLL_MS,
             max_partition_fetch_bytes=self._settings.max_message_bytes,
         )
+        consumer.on_heartbeat(self.lease.confirm)
         consumer.subscribe([self.topic], listener=self)
         return consumer
 
@@ -122,7 +123,6 @@ class KafkaMember(AsyncConsumerRebalanceListener):  # type: ignore[misc]
         with self._lock:
             self._owned |= parts
             self._ready -= parts
-            self._signs = time.monotonic()
         self._tell(self._on_assigned, parts)
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
@@ -170,20 +170,6 @@ class KafkaMember(AsyncConsumerRebalanceListener):  # type: ignore[misc]
     def owns(self, partition: int) -> bool:
         """Return whether this process owns a partition, as far as it knows."""
         return partition in self._owned
-
-    @property
-    def fresh(self) -> bool:
-        """Whether the membership was confirmed less than half a session ago.
-
-        One that was frozen does not know what it has missed: it must not write before it is
-        confirmed again.
-        """
-        consumer = self._consumer
-        if consumer is None:
-            return False
-        # Nothing public tells the time of the last answer to a heartbeat.
-        last = max(self._signs, consumer._coordinator.heartbeat.last_receive)
-        return bool(time.monotonic() - last < self._settings.session_timeout_seconds / 2)
 
     def resume(self, partition: int) -> None:
         """Let messages of a partition come: its state is restored."""

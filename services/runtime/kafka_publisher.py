@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from kafka import KafkaProducer
@@ -19,6 +20,13 @@ _DELIVERY_MS = 10 * 60 * 1000
 """How long a record is offered to a broker that is away before its publishing counts as failed."""
 _OVERHEAD = 16 * 1024
 """Bytes of a request beside its records."""
+
+
+def waves(records: Sequence[Record]) -> list[list[Record]]:
+    """Return `records` as what goes out first, and the tombstones that go out after it."""
+    found = [record for record in records if record.value]
+    tombstones = [record for record in records if not record.value]
+    return [wave for wave in (found, tombstones) if wave]
 
 
 class KafkaPublisher:
@@ -73,14 +81,15 @@ class KafkaPublisher:
             Rejected: a record is larger than the broker takes.
             Retryable: the broker was away for too long.
         """
-        for wave in (
-            [record for record in records if record.value],
-            [record for record in records if not record.value],
-        ):
-            if wave:
-                await self._send(wave)
+        for wave in waves(records):
+            await self.append(wave)
 
-    async def _send(self, records: Sequence[Record]) -> None:
+    async def append(self, records: Sequence[Record]) -> list[int]:
+        """Append `records` all at once, and return their offsets when all are durable.
+
+        Raises:
+            Rejected, Retryable: like `publish`.
+        """
         loop = asyncio.get_running_loop()
         limit = self._settings.max_message_bytes
         for record in records:
@@ -90,27 +99,29 @@ class KafkaPublisher:
                     f"MATRIX_KAFKA__MAX_MESSAGE_BYTES, {limit}"
                 )
         done: asyncio.Future[None] = loop.create_future()
+        offsets = [-1] * len(records)
         left = len(records)
 
-        def finish(error: Exception | None) -> None:
+        def finish(number: int, result: Any) -> None:
             nonlocal left
             left -= 1
             if done.done():
                 return
-            if error is not None:
-                done.set_exception(error)
-            elif not left:
+            if isinstance(result, Exception):
+                done.set_exception(result)
+                return
+            offsets[number] = result.offset
+            if not left:
                 done.set_result(None)
 
-        def answered(result: Any) -> None:
-            error = result if isinstance(result, Exception) else None
+        def answered(number: int, result: Any) -> None:
             with contextlib.suppress(RuntimeError):  # The loop has ended: nobody waits any more.
-                loop.call_soon_threadsafe(finish, error)
+                loop.call_soon_threadsafe(finish, number, result)
 
         def send() -> None:
             if self._producer is None:
                 raise RuntimeError("KafkaPublisher is used before its start")
-            for record in records:
+            for number, record in enumerate(records):
                 future = self._producer.send(
                     record.topic,
                     key=record.key.encode(),
@@ -118,11 +129,12 @@ class KafkaPublisher:
                     headers=[(name, text.encode()) for name, text in record.headers.items()],
                     partition=self.partition(record),
                 )
-                future.add_both(answered)
+                future.add_both(partial(answered, number))
 
         try:
             await loop.run_in_executor(self._thread, send)
             await done
+            return offsets
         except MessageSizeTooLargeError as error:
             raise Rejected(f"the broker takes no record so large: {error}") from error
         except KafkaError as error:

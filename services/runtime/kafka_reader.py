@@ -68,6 +68,18 @@ class KafkaReader:
             await self._read({place: 0 for place in markers}, take)
         return found
 
+    async def between(self, topic: str, partition: int, first: int, last: int) -> list[Delivery]:
+        """Return the messages of a partition from offset `first` to `last`, which must exist."""
+        found: list[Delivery] = []
+
+        def take(message: Delivery) -> bool:
+            if message.offset <= last:
+                found.append(message)
+            return message.offset >= last
+
+        await self._read({(topic, partition): first}, take)
+        return found
+
     async def at(self, topic: str, partition: int, offset: int, seconds: float = 30.0) -> Delivery:
         """Return one message; waits for it for so many seconds.
 

@@ -13,17 +13,16 @@ from typing import Protocol
 
 import structlog
 
-from services.runtime.errors import NotOwner
+from services.runtime.errors import NotOwner, Retryable
 from services.runtime.fencing import EPOCH, Fence, healing, is_marker, marker
 from services.runtime.kafka_member import KafkaMember
-from services.runtime.kafka_publisher import KafkaPublisher
-from services.runtime.kafka_reader import KafkaReader
+from services.runtime.kafka_publisher import KafkaPublisher, waves
+from services.runtime.kafka_reader import KafkaReader, Place
 from services.runtime.partitions import partition_of
 from services.runtime.ports import Delivery, Record
 from services.runtime.settings import KafkaSettings
 
 _log = structlog.get_logger(__name__)
-_LOOK_SECONDS = 0.05
 
 History = Mapping[str, list[Delivery]]
 """By topic, what a partition of it holds."""
@@ -40,6 +39,21 @@ class Work(Protocol):
 
     async def finish(self) -> None:
         """Wait until all that was taken is done."""
+
+
+@dataclass(slots=True)
+class Claim:
+    """The right to write one changelog partition."""
+
+    epoch: int
+    """Offset of our marker."""
+    sent: int = 0
+    """Records that we have written since."""
+
+    @property
+    def last(self) -> int:
+        """The highest offset that a record of ours can have while nobody else writes."""
+        return self.epoch + self.sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +94,7 @@ class Ownership:
         self._compacted = frozenset(compacted)
         self._publisher = publisher
         self._reader = reader
-        self._epochs: dict[tuple[str, int], int] = {}
+        self._claims: dict[Place, Claim] = {}
         self._turns: defaultdict[int, int] = defaultdict(int)
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Future[None]] = set()
@@ -103,6 +117,16 @@ class Ownership:
         """Return whether the state of a key is here."""
         return self.owns_partition(partition_of(key, self._settings.partitions))
 
+    async def certain(self, key: str) -> None:
+        """Wait until the group has confirmed us, and see to it that `key` is ours.
+
+        Raises:
+            NotOwner: it is another replica's.
+        """
+        await self.member.lease.held()
+        if not self.owns(key):
+            raise NotOwner(f"{key} is another replica's now")
+
     async def publish(self, records: Sequence[Record]) -> None:
         """Append `records` as their owner; see `ports.Publisher`.
 
@@ -111,25 +135,55 @@ class Ownership:
         Raises:
             NotOwner: a changelog of `records` is not, or not any more, this process's to write.
         """
-        fenced = {
-            (record.topic, self._publisher.partition(record))
-            for record in records
-            if record.topic in self._fenced
-        }
-        epochs = {place: self._epochs.get(place) for place in fenced}
-        while records and not self.member.fresh:  # noqa: ASYNC110 - time changes it
-            await asyncio.sleep(_LOOK_SECONDS)
-        for place, epoch in epochs.items():
-            # Not owned, or owned anew: then what was computed rests on a state that is gone.
-            if epoch is None or self._epochs.get(place) != epoch:
-                raise NotOwner(f"{place[0]}[{place[1]}] is another replica's now")
-        await self._publisher.publish([self._stamped(record) for record in records])
+        claims = {place: self._claims.get(place) for place in map(self._place, records)}
+        for wave in waves(records):
+            await self.member.lease.held()
+            for place, claim in claims.items():
+                # Not owned, or owned anew: then what was computed rests on a state that is gone.
+                if place[0] in self._fenced and (
+                    claim is None or self._claims.get(place) is not claim
+                ):
+                    raise NotOwner(f"{place[0]}[{place[1]}] is another replica's now")
+            await self._append(wave, claims)
 
-    def _stamped(self, record: Record) -> Record:
-        if record.topic not in self._fenced:
-            return record
-        epoch = self._epochs[record.topic, self._publisher.partition(record)]
-        return replace(record, headers={**record.headers, EPOCH: str(epoch)})
+    def _place(self, record: Record) -> Place:
+        return record.topic, self._publisher.partition(record)
+
+    async def _append(
+        self, records: Sequence[Record], claims: Mapping[Place, Claim | None]
+    ) -> None:
+        stamped = []
+        for record in records:
+            claim = claims[self._place(record)]
+            if claim is not None:
+                claim.sent += 1
+                headers = {**record.headers, EPOCH: str(claim.epoch)}
+                record = replace(record, headers=headers)
+            stamped.append(record)
+        offsets = await self._publisher.append(stamped)
+        for record, offset in zip(records, offsets, strict=True):
+            place = self._place(record)
+            claim = claims[place]
+            if claim is not None and offset > claim.last:
+                await self._look_for_others(place, claim, offset)
+
+    async def _look_for_others(self, place: Place, claim: Claim, offset: int) -> None:
+        """Find out who else writes a changelog of ours, if there is more in it than we wrote.
+
+        Only one that was frozen while it joined writes a marker into a partition that is not its
+        own; what we write behind that counts for nobody.
+        """
+        history = await self._reader.between(*place, claim.epoch + 1, offset)
+        if any(map(is_marker, history)):
+            error = Retryable(
+                f"another process has taken {place[0]}[{place[1]}], which this one was given: it "
+                "has to start again"
+            )
+            if self._failed is not None and not self._failed.done():
+                self._failed.set_exception(error)
+            raise NotOwner(str(error))
+        # A person's record, or one of ours that the broker took twice.
+        claim.sent = max(claim.sent, offset - claim.epoch)
 
     # Coming and going.
 
@@ -161,7 +215,7 @@ class Ownership:
             self._turns[partition] += 1
             self._held.discard(partition)
             for topic in self._fenced:
-                self._epochs.pop((topic, partition), None)
+                self._claims.pop((topic, partition), None)
         self._begin(self._give_up(partitions))
 
     def _begin(self, coroutine: Awaitable[None]) -> None:
@@ -190,11 +244,12 @@ class Ownership:
                 if self._turns[partition] != turn:
                     continue  # It went to somebody else meanwhile.
                 for topic in self._fenced:
-                    self._epochs[topic, partition] = epochs[topic, partition]
-                self._held.add(partition)
+                    self._claims[topic, partition] = Claim(epochs[topic, partition])
                 await self.publish([r for r in healing if r.partition == partition])
                 await self._keeper.adopt(partition, histories[partition])
-                self.member.resume(partition)
+                if self._turns[partition] == turn:
+                    self._held.add(partition)
+                    self.member.resume(partition)
         _log.info(
             "partitions taken over",
             group=self.member.group,
@@ -209,6 +264,8 @@ class Ownership:
         """Return the state of partitions up to our markers, their epochs, and what heals topics."""
         places = [(topic, partition) for topic in self._restored for partition in partitions]
         markers = {place: marker(*place) for place in places}
+        # A marker makes void what others write: one that was frozen while it joined must not.
+        await self.member.lease.held()
         await self._publisher.publish(list(markers.values()))
         history = await self._reader.up_to({place: m.value for place, m in markers.items()})
         fence = Fence()

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from services.events import (
     InstructionGenerated,
@@ -25,7 +26,7 @@ from services.instruction_generation.application import Generation
 from services.instruction_generation.codec import GROUP_CLAIMS
 from services.instruction_generation.consumer import GenerationConsumer
 from services.instruction_generation.domain import Claim
-from services.instruction_generation.keeping import ClaimsKeeping, Holdings
+from services.instruction_generation.keeping import ClaimsKeeping
 from services.instruction_generation.planner import Planner
 from services.reward_filtering.domain import Stratum
 from services.runtime.journal import ModelJournal
@@ -49,20 +50,21 @@ class Replica:
     ) -> None:
         self.name, self.wait, log = name, wait, process.log
         self.assigned: set[int] = set()
-
-        def partition(key: str) -> int:
-            return partition_of(key, log.partitions)
-
-        holdings = Holdings(log.partitions, lambda key: partition(key) in self.assigned)
+        self.adopted: set[int] = set()
+        partition = partial(partition_of, partitions=log.partitions)
         changelog = Changelog(CANDIDATES.name, GROUP_CLAIMS, log)
-        self.planner = Planner(changelog, process.models, holdings.owns, PATIENCE, clock)
+        self.planner = Planner(changelog, process.models, self.owns, PATIENCE, clock)
         journal = ModelJournal(MODEL_ANSWERS.name, process.models, log, partition=partition)
         generation = Generation(self.planner, KINDS, journal, lambda: 0.0, wait)
         self.consumer = GenerationConsumer(generation, log)
         restoring = Restoring(name, DeadLetterTopic(log, Metrics()))
-        self._keeper = ClaimsKeeping(holdings, self.consumer, journal, CANDIDATES.name, restoring)
+        self._keeper = ClaimsKeeping(self.consumer, journal, CANDIDATES.name, restoring)
         self._log = log
         self._source = log.consumer(name, BROADCAST)
+
+    def owns(self, key: str) -> bool:
+        """Return whether the state of a key is here."""
+        return partition_of(key, self._log.partitions) in self.adopted
 
     async def learn(self, limit: int = 1_000_000) -> bool:
         """Read that much of what every replica reads; False when there is no more."""
@@ -76,10 +78,12 @@ class Replica:
         self.assigned.add(partition)
         history = {topic: await self._log.read(topic, partition, 0, -1) for topic in RESTORED}
         await self._keeper.adopt(partition, history)
+        self.adopted.add(partition)
 
     async def give(self, partition: int) -> None:
         """Own a partition no longer."""
         self.assigned.discard(partition)
+        self.adopted.discard(partition)
         await self._keeper.release({partition})
 
     def open_claims(self) -> list[Claim]:

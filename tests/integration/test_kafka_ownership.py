@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from services.local.servers.tansu import Tansu
-from services.runtime.errors import NotOwner
-from services.runtime.fencing import EPOCH, Fence
+from services.runtime.errors import NotOwner, Retryable
+from services.runtime.fencing import EPOCH, Fence, marker
 from services.runtime.kafka_publisher import KafkaPublisher
 from services.runtime.kafka_tail import read_all
 from services.runtime.ports import Record
@@ -177,6 +177,32 @@ async def test_a_record_that_was_on_its_way_when_the_owner_changed_is_void_and_h
         last = {d.key: d.value for d in await read_all(settings, "look", [changelog])}
         assert all(last[key] == b"[0,1,2]" for key in KEYS)
         await group.send(1)
+        await group.done()
+        await group.check()
+
+
+async def test_an_owner_behind_whose_back_another_took_over_notices_and_starts_again(
+    settings: KafkaSettings,
+) -> None:
+    async with ledgers(settings) as group:
+        first = await group.join()
+        await group.send(2)
+        await group.settled()
+        await group.done()
+        # A person's record is no takeover.
+        await group.publisher.publish([Record(group.topics[1], KEYS[0], b"[0,1]")])
+        await group.send(1)
+        await group.done()
+        # One that was frozen while it joined, and wakes after its partitions went to the first.
+        await group.publisher.publish([marker(group.topics[1], part) for part in ALL])
+        await group.send(1)
+        assert first.task is not None
+        with pytest.raises(Retryable, match="another process has taken changelog"):
+            await asyncio.wait_for(asyncio.shield(first.task), 30)
+        group.members.remove(first)
+        await first.end()
+        await group.join()
+        await group.settled()
         await group.done()
         await group.check()
 

@@ -6,7 +6,7 @@ import pytest
 
 from services.local.log import Log
 from services.local.simulator import Simulator, SimulatorSettings
-from services.runtime.errors import Rejected, Retryable
+from services.runtime.errors import NotOwner, Rejected, Retryable
 from services.runtime.journal import ModelJournal, UnitOfWork
 from services.runtime.metrics import ModelMetrics
 from services.runtime.models import CallSettings, Endpoint, HttpModels
@@ -140,6 +140,19 @@ async def test_a_failure_is_no_answer_and_is_not_kept(desk: Desk) -> None:
         await ask(unit, "a")
     assert await desk.log.history(TOPIC) == []
     assert unit.forget() == []
+
+
+async def test_no_model_is_asked_for_a_unit_that_is_somebody_elses(desk: Desk) -> None:
+    async def certain(partition_key: str) -> None:
+        if partition_key != "mine":
+            raise NotOwner(f"{partition_key} is another replica's now")
+
+    journal = ModelJournal(TOPIC, desk.models, desk.log, certain=certain)
+    with pytest.raises(NotOwner):
+        await ask(journal.unit("step/g/1", "theirs"), "a")
+    assert desk.simulator.calls == 0
+    await ask(journal.unit("step/h/1", "mine"), "a")
+    assert desk.simulator.calls == 1
 
 
 async def test_seeded_calls_differ_from_each_other_and_come_out_the_same_again(
