@@ -31,6 +31,30 @@ def marker(topic: str, partition: int) -> Record:
     return Record(topic, f"fence/{partition}", value, {MARKER: "1"}, partition=partition)
 
 
+class Claim:
+    """The right to write one changelog partition, and whether somebody else does."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+        """Offset of our marker."""
+        self.known = epoch
+        """Up to here nobody else has written."""
+        self._sent = 0
+
+    def sends(self) -> None:
+        """Note that a record of ours is on its way."""
+        self._sent += 1
+
+    def explains(self, offset: int) -> bool:
+        """Return whether our own records since can have come so far."""
+        return offset <= self.known + self._sent
+
+    def look_again(self, known: int | None = None) -> None:
+        """Count anew, from what was looked at: what was sent may not have come, or have."""
+        self.known = self.known if known is None else max(known, self.known)
+        self._sent = 0
+
+
 class Fence:
     """The markers of some partitions, and what they make void."""
 

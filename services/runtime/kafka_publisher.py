@@ -35,7 +35,10 @@ class KafkaPublisher:
     def __init__(self, settings: KafkaSettings, client_id: str) -> None:
         self._settings = settings
         self._client_id = client_id
+        self._topics: Sequence[str] = ()
         self._producer: KafkaProducer | None = None
+        self._spoilt = False
+        """After an answer that it cannot place an idempotent producer takes nothing any more."""
         # Sending may block (metadata, a full buffer), and one thread keeps the order.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka-send")
 
@@ -45,26 +48,37 @@ class KafkaPublisher:
         Raises:
             Rejected: the broker refuses us.
         """
-        limit = self._settings.max_message_bytes
+        self._topics = topics
+        self._producer = await connect(self._settings, "the publisher", self._make)
 
-        def make() -> KafkaProducer:
-            producer = KafkaProducer(
-                **client_options(self._settings, self._client_id),
-                metrics_enabled=False,
-                acks="all",
-                enable_idempotence=self._settings.idempotence,
-                max_in_flight_requests_per_connection=5 if self._settings.idempotence else 1,
-                linger_ms=5,
-                delivery_timeout_ms=_DELIVERY_MS,
-                max_block_ms=_DELIVERY_MS,
-                max_request_size=limit + _OVERHEAD,
-                allow_auto_create_topics=False,
-            )
-            for topic in topics:
-                producer.partitions_for(topic)
-            return producer
+    def _make(self) -> KafkaProducer:
+        producer = KafkaProducer(
+            **client_options(self._settings, self._client_id),
+            metrics_enabled=False,
+            acks="all",
+            enable_idempotence=self._settings.idempotence,
+            max_in_flight_requests_per_connection=5 if self._settings.idempotence else 1,
+            linger_ms=5,
+            delivery_timeout_ms=_DELIVERY_MS,
+            max_block_ms=_DELIVERY_MS,
+            max_request_size=self._settings.max_message_bytes + _OVERHEAD,
+            allow_auto_create_topics=False,
+        )
+        for topic in self._topics:
+            producer.partitions_for(topic)
+        return producer
 
-        self._producer = await connect(self._settings, "the publisher", make)
+    def _usable(self) -> KafkaProducer:
+        """Return the producer, or another one in its place; on the thread that sends."""
+        if self._producer is None:
+            raise RuntimeError("KafkaPublisher is used before its start")
+        if self._spoilt:
+            # What it still has on its way must not come after what the next one sends.
+            with contextlib.suppress(KafkaError):
+                self._producer.close(timeout=5)
+            self._producer = self._make()
+            self._spoilt = False
+        return self._producer
 
     def partition(self, record: Record) -> int:
         """Return the partition that a record goes to."""
@@ -118,11 +132,10 @@ class KafkaPublisher:
             with contextlib.suppress(RuntimeError):  # The loop has ended: nobody waits any more.
                 loop.call_soon_threadsafe(finish, number, result)
 
-        def send() -> None:
-            if self._producer is None:
-                raise RuntimeError("KafkaPublisher is used before its start")
+        def send() -> KafkaProducer:
+            producer = self._usable()
             for number, record in enumerate(records):
-                future = self._producer.send(
+                future = producer.send(
                     record.topic,
                     key=record.key.encode(),
                     value=record.value or None,
@@ -130,14 +143,17 @@ class KafkaPublisher:
                     partition=self.partition(record),
                 )
                 future.add_both(partial(answered, number))
+            return producer
 
+        used = self._producer
         try:
-            await loop.run_in_executor(self._thread, send)
+            used = await loop.run_in_executor(self._thread, send)
             await done
             return offsets
         except MessageSizeTooLargeError as error:
             raise Rejected(f"the broker takes no record so large: {error}") from error
         except KafkaError as error:
+            self._spoilt = self._spoilt or used is self._producer
             raise Retryable(
                 f"broker {self._settings.bootstrap_servers} did not take {len(records)} records "
                 f"({type(error).__name__}: {error})"

@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 
 from services.runtime.errors import NotOwner, Retryable
-from services.runtime.fencing import EPOCH, Fence, healing, is_marker, marker
+from services.runtime.fencing import EPOCH, Claim, Fence, healing, is_marker, marker
 from services.runtime.kafka_member import KafkaMember
 from services.runtime.kafka_publisher import KafkaPublisher, waves
 from services.runtime.kafka_reader import KafkaReader, Place
@@ -39,21 +39,6 @@ class Work(Protocol):
 
     async def finish(self) -> None:
         """Wait until all that was taken is done."""
-
-
-@dataclass(slots=True)
-class Claim:
-    """The right to write one changelog partition."""
-
-    epoch: int
-    """Offset of our marker."""
-    sent: int = 0
-    """Records that we have written since."""
-
-    @property
-    def last(self) -> int:
-        """The highest offset that a record of ours can have while nobody else writes."""
-        return self.epoch + self.sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,15 +141,20 @@ class Ownership:
         for record in records:
             claim = claims[self._place(record)]
             if claim is not None:
-                claim.sent += 1
+                claim.sends()
                 headers = {**record.headers, EPOCH: str(claim.epoch)}
                 record = replace(record, headers=headers)
             stamped.append(record)
-        offsets = await self._publisher.append(stamped)
+        try:
+            offsets = await self._publisher.append(stamped)
+        except BaseException:
+            for claim in filter(None, claims.values()):
+                claim.look_again()
+            raise
         for record, offset in zip(records, offsets, strict=True):
             place = self._place(record)
             claim = claims[place]
-            if claim is not None and offset > claim.last:
+            if claim is not None and not claim.explains(offset):
                 await self._look_for_others(place, claim, offset)
 
     async def _look_for_others(self, place: Place, claim: Claim, offset: int) -> None:
@@ -173,7 +163,7 @@ class Ownership:
         Only one that was frozen while it joined writes a marker into a partition that is not its
         own; what we write behind that counts for nobody.
         """
-        history = await self._reader.between(*place, claim.epoch + 1, offset)
+        history = await self._reader.between(*place, claim.known + 1, offset)
         if any(map(is_marker, history)):
             error = Retryable(
                 f"another process has taken {place[0]}[{place[1]}], which this one was given: it "
@@ -182,8 +172,8 @@ class Ownership:
             if self._failed is not None and not self._failed.done():
                 self._failed.set_exception(error)
             raise NotOwner(str(error))
-        # A person's record, or one of ours that the broker took twice.
-        claim.sent = max(claim.sent, offset - claim.epoch)
+        # A person's record, or one of ours of which we did not know whether it came.
+        claim.look_again(offset)
 
     # Coming and going.
 

@@ -3,9 +3,10 @@
 import asyncio
 
 import pytest
+from kafka.errors import UnknownError
 
 from services.local.servers.tansu import Tansu
-from services.runtime.errors import NotFound, Rejected
+from services.runtime.errors import NotFound, Rejected, Retryable
 from services.runtime.kafka_reader import KafkaReader
 from services.runtime.kafka_tail import KafkaTail, read_all
 from services.runtime.kafka_topics import TopicSpec, create_topics
@@ -69,6 +70,22 @@ async def test_a_record_too_large_is_refused_and_the_next_one_is_not(
             await publisher.publish([Record(topic, "k", b"x" * 3000)])
         await publisher.publish([Record(topic, "k", b"x" * 2048)])
     assert [len(d.value) for d in await read_all(settings, "test", [topic])] == [2048]
+
+
+async def test_an_answer_that_spoils_the_producer_is_got_over(settings: KafkaSettings) -> None:
+    (topic,) = await fresh_topics(settings, "spoilt")
+    async with publishing(settings, topic) as publisher:
+        await publisher.publish([Record(topic, "k", b"1")])
+        # What kafka-python does on an answer like "unknown server error", for good.
+        assert publisher._producer is not None
+        spoilt = publisher._producer._transaction_manager
+        spoilt.transition_to_fatal_error(UnknownError())
+        with pytest.raises(Retryable, match="did not take 1 records"):
+            await publisher.publish([Record(topic, "k", b"2")])
+        await publisher.publish([Record(topic, "k", b"2")])
+        await publisher.publish([Record(topic, "k", b"3")])
+    history = await read_all(settings, "test", [topic])
+    assert [message.value for message in history] == [b"1", b"2", b"3"]
 
 
 async def test_reading_up_to_markers_ends_with_them(settings: KafkaSettings) -> None:

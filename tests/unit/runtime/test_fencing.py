@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.runtime.fencing import EPOCH, Fence, healing, is_marker, marker
+from services.runtime.fencing import EPOCH, Claim, Fence, healing, is_marker, marker
 from services.runtime.ports import Delivery, Record
 
 
@@ -109,3 +109,19 @@ def test_healing_writes_what_a_void_record_would_push_out() -> None:
 def test_nothing_is_healed_where_nothing_is_void() -> None:
     history = [taken_over(0), written(1, "0"), replace(written(2, "0"), value=b"")]
     assert healing(history, Fence().filtered(history)) == []
+
+
+def test_an_owner_knows_how_far_its_own_records_can_have_come() -> None:
+    claim = Claim(10)
+    claim.sends()
+    claim.sends()
+    assert claim.explains(12)
+    assert not claim.explains(13)
+    # Somebody's record was at 11: looked at, and no marker.
+    claim.look_again(13)
+    assert not claim.explains(14)
+    claim.sends()
+    assert claim.explains(14)
+    # It failed, and may have come or not: whatever comes next is looked at.
+    claim.look_again()
+    assert not claim.explains(14)
