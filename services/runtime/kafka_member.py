@@ -94,7 +94,8 @@ class KafkaMember(AsyncConsumerRebalanceListener):  # type: ignore[misc]
             group_instance_id=self._instance(),
             partition_assignment_strategy=(CooperativeStickyAssignor,),
             session_timeout_ms=session,
-            heartbeat_interval_ms=max(200, session // 8),
+            # Often: a new member waits for the first answer before it writes.
+            heartbeat_interval_ms=max(200, min(session // 8, 1_000)),
             # How long a rebalance waits for a member that is gone, too: with the usual five minutes
             # some brokers hold the others up for so long. We poll without a break.
             max_poll_interval_ms=2 * session,
