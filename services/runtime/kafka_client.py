@@ -12,31 +12,20 @@ from typing import Any, TypeVar
 
 import structlog
 from kafka import KafkaConsumer
-from kafka.errors import (
-    AuthorizationError,
-    IllegalSaslStateError,
-    KafkaConfigurationError,
-    KafkaError,
-    SaslAuthenticationFailedError,
-    UnsupportedSaslMechanismError,
-)
+from kafka.errors import KafkaConfigurationError, KafkaError
 
 from services.runtime.errors import Rejected, Retryable
+from services.runtime.kafka_refusals import REFUSALS, WHERE_TO_LOOK, FrankClient
 from services.runtime.ports import Delivery
 from services.runtime.settings import KafkaSettings
 
 _log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-REFUSALS = (
-    AuthorizationError,
-    IllegalSaslStateError,
-    SaslAuthenticationFailedError,
-    UnsupportedSaslMechanismError,
-)
 _BACKOFF_MS = 2_000
 """Longest pause between two attempts to connect: a broker that is back is to be found soon."""
 _REST_SECONDS = 0.01
+_KNOCK_SECONDS = 5.0
 
 
 def client_options(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
@@ -47,6 +36,7 @@ def client_options(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
         "security_protocol": settings.security_protocol,
         "reconnect_backoff_max_ms": _BACKOFF_MS,
         "bootstrap_timeout_ms": 10_000,
+        "kafka_client": FrankClient,
     }
     if "SASL" in settings.security_protocol:
         options |= {
@@ -73,15 +63,19 @@ async def connect(settings: KafkaSettings, what: str, make: Callable[[], T]) -> 
     Raises:
         Rejected: the broker refuses us, or the options cannot be.
     """
+    for file in (settings.ca_file, settings.cert_file, settings.key_file):
+        if file is not None and not file.is_file():
+            raise Rejected(f"{what}: there is no file {file}; {WHERE_TO_LOOK}")
     pause, told = 0.2, 0.0
     while True:
         try:
+            # Each vain attempt of kafka-python leaves a thread and file descriptors behind.
+            await _knock(settings)
             return await asyncio.to_thread(make)
         except REFUSALS as error:
             raise Rejected(
                 f"broker {settings.bootstrap_servers} refuses {what}: {type(error).__name__}; "
-                "look at MATRIX_KAFKA__SECURITY_PROTOCOL, SASL_USERNAME, SASL_PASSWORD and the "
-                "files of certificates"
+                f"{WHERE_TO_LOOK}"
             ) from None
         except KafkaConfigurationError as error:
             raise Rejected(f"the options of {what} cannot be: {error}") from None
@@ -96,6 +90,26 @@ async def connect(settings: KafkaSettings, what: str, make: Callable[[], T]) -> 
                 )
             await asyncio.sleep(pause)
             pause = min(pause * 2, 5.0)
+
+
+async def _knock(settings: KafkaSettings) -> None:
+    """See whether anybody listens at one of the addresses.
+
+    Raises:
+        OSError: nobody does.
+    """
+    nobody = OSError("no address to connect to")
+    for address in settings.bootstrap_servers.split(","):
+        host, _, port = address.strip().rpartition(":")
+        try:
+            async with asyncio.timeout(_KNOCK_SECONDS):
+                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+        except (OSError, ValueError) as error:
+            nobody = OSError(f"{address}: {type(error).__name__}: {error}")
+        else:
+            writer.transport.abort()
+            return
+    raise nobody
 
 
 class RestingConsumer(KafkaConsumer):  # type: ignore[misc]

@@ -12,8 +12,9 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from services.runtime.errors import NotFound, Rejected, Retryable
-from services.runtime.kafka_client import REFUSALS, client_options, delivery, unreachable
+from services.runtime.kafka_client import client_options, delivery, unreachable
 from services.runtime.kafka_reader import BATCH, POLL_MS
+from services.runtime.kafka_refusals import REFUSALS
 from services.runtime.ports import Delivery
 from services.runtime.settings import KafkaSettings
 

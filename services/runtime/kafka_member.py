@@ -22,12 +22,12 @@ from kafka.errors import KafkaError
 from kafka.structs import MemberState
 
 from services.runtime.kafka_client import (
-    REFUSALS,
     RestingConsumer,
     client_options,
     connect,
     delivery,
 )
+from services.runtime.kafka_refusals import REFUSALS
 from services.runtime.lease import Lease
 from services.runtime.ports import Delivery
 from services.runtime.settings import KafkaSettings

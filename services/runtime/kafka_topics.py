@@ -7,7 +7,8 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from services.runtime.errors import Rejected
-from services.runtime.kafka_client import REFUSALS, client_options, unreachable
+from services.runtime.kafka_client import client_options, unreachable
+from services.runtime.kafka_refusals import REFUSALS, WHERE_TO_LOOK
 from services.runtime.settings import KafkaSettings
 
 _COMPACTED = {
@@ -46,8 +47,8 @@ def create_topics(settings: KafkaSettings, specs: Sequence[TopicSpec]) -> Topics
         admin = KafkaAdminClient(**client_options(settings, "matrix-topics"))
     except REFUSALS as error:
         raise Rejected(
-            f"broker {settings.bootstrap_servers} refuses us: {type(error).__name__}; look at "
-            "MATRIX_KAFKA__SECURITY_PROTOCOL, SASL_USERNAME and SASL_PASSWORD"
+            f"broker {settings.bootstrap_servers} refuses us: {type(error).__name__}; "
+            f"{WHERE_TO_LOOK}"
         ) from None
     except (KafkaError, OSError) as error:
         raise unreachable(settings, error) from error
