@@ -14,6 +14,7 @@ from services.cli.remote_datasets import export_remote, list_remote, show_remote
 from services.cli.samples import print_samples
 from services.cli.server import DEFAULT_OUT, CaOption, JsonOption, ServerOption, is_remote
 from services.reward_filtering.export import SAMPLE_SCHEMA, export_dataset
+from services.reward_filtering.shapes import find_shape
 from services.runtime.errors import NotFound
 from services.runtime.tables import Table, list_tables
 
@@ -119,6 +120,12 @@ def export(
     name: orders.NameArgument,
     to: Annotated[Path, typer.Option(help="Directory to write; made, or an earlier export.")],
     format: Annotated[ExportFormat, typer.Option(help="Of the data files.")] = ExportFormat.parquet,
+    shape: Annotated[
+        str,
+        typer.Option(
+            "--as", help="Columns for a trainer: sft, dpo or grpo; by default those of its kind."
+        ),
+    ] = "",
     out: OutOption = None,
     server: ServerOption = "",
     ca: CaOption = None,
@@ -128,9 +135,10 @@ def export(
     Example: `matrix datasets export my-first --to export --format jsonl`
     """
     if is_remote(server, out):
-        export_remote(server, ca, name, to, format.value)
+        export_remote(server, ca, name, to, format.value, shape)
         return
-    result = export_dataset(open_dataset(out or DEFAULT_OUT, name), name, to, format.value)
+    table = open_dataset(out or DEFAULT_OUT, name)
+    result = export_dataset(table, name, to, format.value, find_shape(shape))
     tell(f"{result.rows} samples in {result.path}")
 
 

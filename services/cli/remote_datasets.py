@@ -108,17 +108,19 @@ async def _samples(platform: Server, name: str, count: int) -> list[Any]:
     return found
 
 
-def export_remote(server: str, ca: Path | None, name: str, to: Path, format: str) -> None:
+def export_remote(
+    server: str, ca: Path | None, name: str, to: Path, format: str, shape: str
+) -> None:
     """Write a frozen copy of a dataset to a folder here."""
-    made = asyncio.run(_export(server, ca, name, to, format))
+    made = asyncio.run(_export(server, ca, name, to, format, shape))
     tell(f"{made.rows} samples in {to}")
 
 
 async def _export(
-    server: str, ca: Path | None, name: str, to: Path, format: str
+    server: str, ca: Path | None, name: str, to: Path, format: str, shape: str
 ) -> pb.ExportSummary:
     wanted = pb.EXPORT_FORMAT_JSONL if format == "jsonl" else pb.EXPORT_FORMAT_PARQUET
-    request = pb.ExportDatasetRequest(dataset=name, format=wanted)
+    request = pb.ExportDatasetRequest(dataset=name, format=wanted, shape=shape)
     hidden = not console.is_terminal
     columns = (SpinnerColumn(), TextColumn("{task.description}"), DownloadColumn())
     async with connected(server, ca) as platform:

@@ -19,6 +19,7 @@ from services.events.datasets import (
     Provenance,
     QuotaReleased,
     Requirement,
+    Response,
     SampleJudged,
     Usage,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "Provenance",
     "QuotaReleased",
     "Requirement",
+    "Response",
     "RoutedAction",
     "SampleJudged",
     "ScenarioExtracted",

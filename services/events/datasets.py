@@ -29,6 +29,19 @@ class FilterSpec:
     max_jaccard: float = 0.7
     min_distance: float = 0.08
     reward_quantile: float = 0.25
+    student_responses: int = 4
+    rip_quantile: float = 0.5
+    margin_quantile: float = 0.1
+    max_length_ratio: float = 2.0
+    rollouts: int = 16
+    screening_rollouts: int = 4
+    min_success: float = 0.2
+    max_success: float = 0.8
+    min_chance: float = 0.25
+    min_agreement: float = 0.5
+    min_turns: int = 2
+    max_turns: int = 6
+    min_benign_share: float = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +103,7 @@ class Provenance:
     response_model: str = ""
     reward_model: str = ""
     persona: str = ""
+    student_model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +130,18 @@ class ChatMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Response:
+    """One sampled response of a policy, and what was measured of it."""
+
+    policy: str
+    """`teacher` or `student`."""
+    text: str
+    reward: float | None = None
+    outcome: str = ""
+    """Of a check: `correct`, `wrong`, `no_answer`, or how its code ended; empty without one."""
+
+
+@dataclass(frozen=True, slots=True)
 class SampleJudged:
     """The verdict on a candidate, and all that explains it."""
 
@@ -135,6 +161,10 @@ class SampleJudged:
     usage: Usage = field(default_factory=Usage)
     created_at: float = 0.0
     embedding: tuple[float, ...] = ()
+    student_responses: tuple[Response, ...] = ()
+    rejected: int = -1
+    answer: str = ""
+    tests: str = ""
 
 
 @dataclass(frozen=True, slots=True)

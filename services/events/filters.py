@@ -7,7 +7,7 @@ from typing import Any
 from services.events.datasets import FilterSpec
 from services.runtime.errors import Rejected
 
-STAGES = ("static", "response")
+STAGES = ("static", "response", "verifiable", "rip", "margin")
 _WORDS = (1, 10_000)
 _RANGES: Mapping[str, tuple[float, float]] = {
     "responses": (1, 64),
@@ -19,6 +19,19 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "max_jaccard": (0.0, 1.0),
     "min_distance": (0.0, 2.0),
     "reward_quantile": (0.0, 1.0),
+    "student_responses": (1, 64),
+    "rip_quantile": (0.0, 0.99),
+    "margin_quantile": (0.0, 0.49),
+    "max_length_ratio": (1.0, 100.0),
+    "rollouts": (1, 256),
+    "screening_rollouts": (1, 256),
+    "min_success": (0.0, 1.0),
+    "max_success": (0.0, 1.0),
+    "min_chance": (0.0, 1.0),
+    "min_agreement": (0.0, 1.0),
+    "min_turns": (1, 6),
+    "max_turns": (1, 6),
+    "min_benign_share": (0.0, 1.0),
 }
 _OPEN = {"max_jaccard": 0.0, "reward_quantile": 1.0}
 """Bounds that are no value themselves: everything would be a duplicate, or nothing good enough."""
@@ -44,12 +57,10 @@ def overridden(spec: FilterSpec, overrides: Mapping[str, Any]) -> FilterSpec:
     if "stages" in values:
         values["stages"] = tuple(values["stages"])
     changed = replace(spec, **values)
-    for what in ("instruction", "response"):
-        least, most = (getattr(changed, f"{end}_{what}_words") for end in ("min", "max"))
+    for what in ("instruction_words", "response_words", "success", "turns"):
+        least, most = (getattr(changed, f"{end}_{what}") for end in ("min", "max"))
         if least > most:
-            raise Rejected(
-                f"filter settings: min_{what}_words {least} is above max_{what}_words {most}"
-            )
+            raise Rejected(f"filter settings: min_{what} {least} is above max_{what} {most}")
     return changed
 
 

@@ -14,11 +14,11 @@ from services.instruction_generation.application import Generation
 from services.instruction_generation.codec import GROUP_CLAIMS
 from services.instruction_generation.consumer import GenerationConsumer
 from services.instruction_generation.keeping import ClaimsKeeping
-from services.instruction_generation.kinds import load_kinds
 from services.instruction_generation.planner import Planner
 from services.instruction_generation.queries import DatasetQueries, Previews
 from services.instruction_generation.servicer import NAME as SERVICE
 from services.instruction_generation.servicer import PERMISSIONS, InstructionGenerationServicer
+from services.kinds import load_kinds
 from services.runtime.backbone import Backbone
 from services.runtime.errors import Retryable
 from services.runtime.grpc_server import Served

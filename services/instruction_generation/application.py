@@ -15,8 +15,8 @@ from services.events import (
     Usage,
 )
 from services.instruction_generation.domain import Claim, GroupClaims
-from services.instruction_generation.kinds import Kind, find_kind
 from services.instruction_generation.planner import Planner
+from services.kinds import Kind, find_kind
 from services.runtime.asking import complete_sentences
 from services.runtime.dry_runs import unrecorded
 from services.runtime.errors import NotFound, Rejected
@@ -194,7 +194,7 @@ async def _drafted(
     card: AgentCard,
     requirement: Requirement,
 ) -> Draft:
-    prompt = kind.prompt.render(
+    prompt = kind.prompts["instruction"].render(
         persona=_persona(card),
         summary=scenario.summary,
         actions=_scene(scenario, card.agent_id),

@@ -11,8 +11,8 @@ from typing import Any
 
 from services.events import DatasetDeclared, FilterSpec, Grant
 from services.events.filters import overridden
-from services.instruction_generation.kinds import Kind, find_kind, is_like
 from services.instruction_generation.quotas import StratumProgress, divide, rebalance
+from services.kinds import Kind, find_kind, is_like
 from services.runtime.errors import NotFound, Rejected
 from services.runtime.ids import derived_seed
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from services.events import DatasetDeclared
 from services.instruction_generation.application import Draft, preview
 from services.instruction_generation.domain import DatasetStatus
-from services.instruction_generation.kinds import Kind, find_kind
 from services.instruction_generation.overview import Overview
+from services.kinds import Kind, find_kind
 from services.runtime.errors import NotFound
 from services.runtime.ids import derived_seed
 from services.runtime.ports import ChatModel

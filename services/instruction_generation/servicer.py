@@ -13,9 +13,9 @@ from matrix.instruction_generation.v1.service_pb2_grpc import InstructionGenerat
 from services.events import DatasetDeclared
 from services.instruction_generation.application import Draft
 from services.instruction_generation.consumer import GenerationConsumer
-from services.instruction_generation.kinds import Kind
 from services.instruction_generation.orders import CHUNK, deleted, ordered, paused
 from services.instruction_generation.queries import Dataset, DatasetQueries, Previews
+from services.kinds import Kind
 from services.runtime.answering import Owns, Replicas, anywhere, by_owner, rpc
 from services.runtime.callers import Permission
 from services.runtime.grpc_handlers import Context

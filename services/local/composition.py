@@ -16,8 +16,8 @@ from services.events.dead_letters import DeadLetterTopic
 from services.instruction_generation.application import Generation
 from services.instruction_generation.codec import GROUP_CLAIMS
 from services.instruction_generation.consumer import GenerationConsumer
-from services.instruction_generation.kinds import Kind
 from services.instruction_generation.planner import Planner
+from services.kinds import Kind
 from services.local.log import Log
 from services.message_modulation.application import Modulation
 from services.message_modulation.codec import MODULATOR_STATE
@@ -89,7 +89,7 @@ class Composition:
             Generation(self.planner, kinds, self.journal, clock), log
         )
         self.filtering = Filtering(
-            self.journal, embedder, prompts_of(services.reward_filtering), clock
+            self.journal, embedder, prompts_of(services.reward_filtering), kinds, clock
         )
         self._filtering_consumer = FilteringConsumer(self.filtering, log)
         self.writer_source = log.consumer("dataset-writer", [t.SAMPLES_JUDGED.name])

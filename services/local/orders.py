@@ -1,8 +1,8 @@
 """What a run is to make: a new dataset, the rest of an order, or more of a filled one."""
 
 from services.events import DatasetDeclared
-from services.instruction_generation.kinds import Kind, find_kind
 from services.instruction_generation.orders import check_name, extended, ordered
+from services.kinds import Kind, find_kind
 from services.local.settings import RunSettings
 from services.runtime.errors import Rejected
 

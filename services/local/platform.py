@@ -9,7 +9,7 @@ from pathlib import Path
 from services.agent_state.profile_files import ProfileImport
 from services.events import codec
 from services.events.topics import DATASETS, TOPICS
-from services.instruction_generation.kinds import load_kinds
+from services.kinds import load_kinds
 from services.local.composition import Composition
 from services.local.endpoints import OpenModels, open_models
 from services.local.log import Log

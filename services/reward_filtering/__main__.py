@@ -5,9 +5,10 @@ from pathlib import Path
 
 from matrix.reward_filtering.v1.service_pb2_grpc import add_RewardFilteringServiceServicer_to_server
 
-from services.events import FilterSpec, SampleJudged
+from services.events import SampleJudged
 from services.events import topics as t
 from services.events.dead_letters import DeadLetterTopic
+from services.kinds import load_kinds
 from services.reward_filtering.application import Filtering
 from services.reward_filtering.consumer import FilteringConsumer
 from services.reward_filtering.delivering import Delivering, SettledSource
@@ -16,7 +17,7 @@ from services.reward_filtering.export_stream import Exports
 from services.reward_filtering.queries import VerdictIndex
 from services.reward_filtering.servicer import NAME as SERVICE
 from services.reward_filtering.servicer import PERMISSIONS, RewardFilteringServicer
-from services.reward_filtering.trial import USUAL_KIND, Trials
+from services.reward_filtering.trial import Trials
 from services.reward_filtering.writer import MEMBER, DatasetWriter
 from services.runtime.backbone import Backbone
 from services.runtime.grpc_server import Served
@@ -37,7 +38,7 @@ NAME = "reward_filtering"
 def compose(backbone: Backbone) -> Composed:
     """Put the service together."""
     settings = backbone.settings
-    prompts = load_prompts(Path(__file__).parent / "prompts")
+    prompts, kinds = load_prompts(Path(__file__).parent / "prompts"), load_kinds()
     ownership = backbone.ownership(
         NAME,
         t.INSTRUCTIONS_GENERATED.name,
@@ -45,7 +46,7 @@ def compose(backbone: Backbone) -> Composed:
         restored=[t.REWARD_FILTERING_ANSWERS.name],
     )
     journal = backbone.journal(t.REWARD_FILTERING_ANSWERS.name, ownership)
-    filtering = Filtering(journal, backbone.models, prompts, backbone.clock, ownership.owns)
+    filtering = Filtering(journal, backbone.models, prompts, kinds, backbone.clock, ownership.owns)
     consumer = FilteringConsumer(filtering, ownership)
     letters = DeadLetterTopic(backbone.publisher, backbone.metrics)
     worker = Worker(
@@ -81,11 +82,10 @@ def compose(backbone: Backbone) -> Composed:
         return await backbone.reader.at(t.SAMPLES_JUDGED.name, partition, offset)
 
     samples: Fanout[SampleJudged] = Fanout()
-    filters = {USUAL_KIND: FilterSpec()}
     verdicts = VerdictIndex(read_at, samples.publish)
     servicer = RewardFilteringServicer(
         verdicts,
-        Trials(backbone.models, backbone.models, prompts, filters, backbone.clock),
+        Trials(backbone.models, backbone.models, prompts, kinds, backbone.clock),
         Exports(),
         open_table,
         filtering.datasets.keys(),

@@ -1,8 +1,7 @@
 """A candidate's way to its verdict: static rules, n responses, a reward for each, the decision."""
 
-import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from services.events import (
@@ -11,30 +10,37 @@ from services.events import (
     InstructionGenerated,
     QuotaReleased,
     SampleJudged,
-    Usage,
 )
+from services.kinds import Kind, find_kind
+from services.reward_filtering import deciding
 from services.reward_filtering.domain import Stratum, remember_accepted
 from services.reward_filtering.near_duplicates import NearDuplicates, is_duplicate
+from services.reward_filtering.recipes.answering import answered
+from services.reward_filtering.recipes.coding import coded
+from services.reward_filtering.recipes.conversing import conversed
+from services.reward_filtering.recipes.desk import Desk, RunTests
+from services.reward_filtering.recipes.reasoning import reasoned
+from services.reward_filtering.recipes.refusing import refused
 from services.reward_filtering.static_filters import (
     StaticLimits,
     clean_instruction,
     static_reason,
 )
-from services.reward_filtering.verdicts import (
-    Decision,
-    ResponseLimits,
-    best_of,
-    decide_response,
-    reward_from_logprobs,
-)
-from services.runtime.asking import whole_sentences
+from services.reward_filtering.workbench import Workbench
 from services.runtime.errors import Rejected
 from services.runtime.journal import ModelJournal, UnitOfWork
-from services.runtime.ports import ChatAnswer, ChatRequest, Clock, Embedder, Message, Record
+from services.runtime.ports import Clock, Embedder, Record
 from services.runtime.prompts import Prompt
 
-_UNJUDGED = -100.0
-"""Reward of a response on which the judge gave no verdict."""
+Recipe = Callable[[Desk, Kind, SampleJudged], Awaitable[SampleJudged]]
+RECIPES: dict[str, Recipe] = {
+    "answer": answered,
+    "pair": answered,
+    "conversation": conversed,
+    "safety": refused,
+    "reasoning": reasoned,
+    "code": coded,
+}
 
 
 class Filtering:
@@ -45,8 +51,10 @@ class Filtering:
         journal: ModelJournal,
         embedder: Embedder,
         prompts: dict[str, Prompt],
+        kinds: Mapping[str, Kind],
         clock: Clock,
         owns: Callable[[str], bool] = lambda stratum: True,
+        run_tests: RunTests | None = None,
     ) -> None:
         self.datasets: dict[str, DatasetDeclared] = {}
         self.strata: defaultdict[str, Stratum] = defaultdict(Stratum)
@@ -54,8 +62,10 @@ class Filtering:
         self._journal = journal
         self._embedder = embedder
         self._prompts = prompts
+        self._kinds = kinds
         self._clock = clock
         self._owns = owns
+        self._run_tests = run_tests or Workbench().run_tests
 
     def set_dataset(self, dataset: DatasetDeclared) -> None:
         """Take a dataset's latest order."""
@@ -130,6 +140,7 @@ class Filtering:
             stratum.apply(decided)
             return decided, unit.forget()
         stages = dataset.filter.stages
+        kind = find_kind(self._kinds, dataset.kind)
         # Nothing to answer is no candidate, whatever the stages.
         reason = self._static(dataset, instruction) if "static" in stages or not instruction else ""
         if not reason:
@@ -142,13 +153,13 @@ class Filtering:
         if not reason and stratum.room <= 0:
             reason = "quota_full"  # Before anything is paid for answers.
         if not reason:
-            sample = await self._respond(dataset, sample, unit)
+            sample = await self._measured(dataset, kind, sample, unit)
             # Others of the stratum were decided meanwhile: look again.
             sample, reason = self._nearness(dataset, sample, "")
         decided = (
             replace(sample, reason=reason, stage=_stage(reason), embedding=())
             if reason
-            else self._decide(dataset, stratum, sample)
+            else deciding.decided(dataset.filter, kind.recipe, stratum, sample)
         )
         stratum.apply(decided)
         remember_accepted(self._duplicates[dataset.dataset], decided)
@@ -185,93 +196,14 @@ class Filtering:
         duplicate = is_duplicate(near, spec.max_jaccard, spec.min_distance)
         return replace(sample, scores=scores), "near_duplicate" if duplicate else ""
 
-    async def _respond(
-        self, dataset: DatasetDeclared, sample: SampleJudged, unit: UnitOfWork
+    async def _measured(
+        self, dataset: DatasetDeclared, kind: Kind, sample: SampleJudged, unit: UnitOfWork
     ) -> SampleJudged:
-        """Return the sample with its best response and all rewards."""
-        instruction = sample.messages[0].content
-        request = ChatRequest(
-            (Message("user", instruction),),
-            max_tokens=dataset.filter.max_response_tokens,
-            n=max(1, dataset.filter.responses),
-        )
-        try:
-            answer = await unit.chat("responses", "teacher", "response", request)
-        except Rejected:
-            return sample
-        responses = [whole_sentences(completion) for completion in answer.completions]
-        judged = await asyncio.gather(
-            *(self._reward(instruction, text, i, unit) for i, text in enumerate(responses))
-        )
-        rewards = [reward for reward, _ in judged]
-        chosen = best_of(rewards)
-        verdicts = [verdict for _, verdict in judged if verdict is not None]
-        usage = sum((_usage(call) for call in (answer, *verdicts)), sample.usage)
-        return replace(
-            sample,
-            messages=(
-                sample.messages[0],
-                ChatMessage("assistant", responses[max(chosen, 0)]),
-            ),
-            rewards=tuple(_UNJUDGED if reward is None else reward for reward in rewards),
-            chosen=chosen,
-            usage=usage,
-            provenance=replace(
-                sample.provenance,
-                response_model=answer.model,
-                reward_model=verdicts[0].model if verdicts else "",
-            ),
-        )
-
-    async def _reward(
-        self, instruction: str, response: str, index: int, unit: UnitOfWork
-    ) -> tuple[float | None, ChatAnswer | None]:
-        if not response:
-            return None, None
-        prompt = self._prompts["judge"].render(instruction=instruction, response=response)
-        request = ChatRequest(prompt, max_tokens=1, temperature=0.0, top_logprobs=20)
-        try:
-            answer = await unit.chat(f"judge/{index}", "reward", "judge", request)
-        except Rejected:
-            return None, None
-        return reward_from_logprobs(answer.completions[0].first_token_logprobs), answer
-
-    def _decide(
-        self, dataset: DatasetDeclared, stratum: Stratum, sample: SampleJudged
-    ) -> SampleJudged:
-        spec = dataset.filter
-        reward = sample.rewards[sample.chosen] if sample.chosen >= 0 else None
-        threshold = stratum.rewards.quantile(spec.reward_quantile)
-        decision = decide_response(
-            sample.messages[-1].content if sample.chosen >= 0 else "",
-            reward,
-            kind=sample.kind,
-            limits=ResponseLimits(spec.min_response_words, spec.max_response_words),
-            threshold=threshold,
-            seen=stratum.rewards.count,
-            room=stratum.room,
-        )
-        scores = dict(sample.scores)
-        if reward is not None:
-            scores["reward_rank"] = stratum.rewards.rank(reward)
-        if threshold is not None:
-            scores["reward_threshold"] = threshold
-        return replace(_with(sample, decision), scores=scores)
+        """Return the sample with its responses and all that is measured of them."""
+        judge = kind.prompts.get("judge", self._prompts["judge"])
+        desk = Desk(unit, judge, dataset.filter, self._run_tests)
+        return desk.signed(await RECIPES[kind.recipe](desk, kind, sample))
 
 
 def _stage(reason: str) -> str:
     return "quota" if reason == "quota_full" else "static"
-
-
-def _with(sample: SampleJudged, decision: Decision) -> SampleJudged:
-    return replace(
-        sample,
-        accepted=decision.accepted,
-        reason=decision.reason,
-        stage=decision.stage,
-        embedding=sample.embedding if decision.accepted else (),
-    )
-
-
-def _usage(answer: ChatAnswer) -> Usage:
-    return Usage(1, answer.prompt_tokens, answer.completion_tokens)

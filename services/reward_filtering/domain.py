@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from services.events import QuotaReleased, SampleJudged
 from services.reward_filtering.near_duplicates import NearDuplicates
 from services.reward_filtering.quantiles import RunningQuantiles
+from services.reward_filtering.recipes.pairing import pair_of
+from services.reward_filtering.recipes.refusing import is_benign
+from services.reward_filtering.signal.pairs import PairQuantiles
 from services.reward_filtering.verdicts import release_due
 
 
@@ -18,6 +21,9 @@ class Stratum:
     accepted: int = 0
     judged: set[str] = field(default_factory=set)
     rewards: RunningQuantiles = field(default_factory=RunningQuantiles)
+    pairs: PairQuantiles = field(default_factory=PairQuantiles)
+    benign: int = 0
+    """Accepted samples of a safety dataset whose request is harmless."""
 
     @property
     def room(self) -> int:
@@ -44,7 +50,11 @@ class Stratum:
         self.judged.add(event.sample_id)
         if event.chosen >= 0:
             self.rewards.add(event.rewards[event.chosen])
+        pair = pair_of(event)
+        if pair is not None and pair.measured:
+            self.pairs.add(pair)
         self.accepted += event.accepted
+        self.benign += event.accepted and is_benign(event.requirement)
         return True
 
 

@@ -17,6 +17,7 @@ import pyarrow.parquet
 
 from services.reward_filtering.card import Format, has_marker, render
 from services.reward_filtering.facts import FACT_COLUMNS, facts_of
+from services.reward_filtering.shapes import Shape, shaped, usual_shape
 from services.runtime.errors import NotFound, Rejected
 from services.runtime.storage_errors import storage_errors
 from services.runtime.tables import Table
@@ -63,6 +64,24 @@ SAMPLE_SCHEMA = pa.schema(
         ),
         _required("rewards", _list_of(pa.float64())),
         _required("chosen", pa.int64()),
+        _required(
+            "student_responses",
+            _list_of(
+                pa.struct(
+                    [
+                        _required("text", pa.string()),
+                        _required("reward", pa.float64()),
+                        _required("outcome", pa.string()),
+                    ]
+                )
+            ),
+        ),
+        _required("rejected", pa.int64()),
+        _required("answer", pa.string()),
+        _required("tests", pa.string()),
+        _required("accepted", pa.bool_()),
+        _required("stage", pa.string()),
+        _required("reason", pa.string()),
         # Not a map: `datasets` has no feature type for one.
         _required(
             "scores",
@@ -77,6 +96,7 @@ SAMPLE_SCHEMA = pa.schema(
         _required("prompt", pa.string()),
         _required("instruction_model", pa.string()),
         _required("response_model", pa.string()),
+        _required("student_model", pa.string()),
         _required("reward_model", pa.string()),
         _required("calls", pa.int64()),
         _required("prompt_tokens", pa.int64()),
@@ -84,7 +104,10 @@ SAMPLE_SCHEMA = pa.schema(
         _required("created_at", pa.timestamp("us", "UTC")),
     ]
 )
-"""One row per accepted sample; ops/dataset-schema.md says what the columns mean."""
+"""One row per candidate, accepted ones in the dataset's table and the others in the one beside it;
+ops/dataset-schema.md says what the columns mean."""
+REJECTED = "_rejected/"
+"""Before the name of a dataset: the table of its rejected candidates."""
 
 CONTENT_COLUMNS = tuple(name for name in SAMPLE_SCHEMA.names if name != "created_at")
 """The columns that two deterministic runs agree on."""
@@ -110,6 +133,7 @@ def export_dataset(
     name: str,
     target: Path,
     format: Format,
+    shape: Shape | None = None,
     *,
     shard_rows: int = MAX_SHARD_ROWS,
     shard_bytes: int = MAX_SHARD_BYTES,
@@ -124,6 +148,7 @@ def export_dataset(
         name: Of the dataset.
         target: The folder to write; an earlier export of the same dataset there is replaced.
         format: Of the data files.
+        shape: Columns that a trainer takes; by default those of the dataset's kind.
         shard_rows: Rows of a data file at most.
         shard_bytes: Size in memory of a data file's rows, about at most.
 
@@ -136,6 +161,7 @@ def export_dataset(
     if version is None:
         raise NotFound(f"{table.uri}: there is no dataset {name!r} here; declare it and run")
     keys = _ordered_keys(table, name, version)
+    shape = shape or usual_shape(table.read(["student_responses", "rejected"], limit=100))
     place = target.absolute()
     refuse_foreign(place, name)
     size = _rows_a_shard(table, version, shard_rows, shard_bytes)
@@ -146,14 +172,14 @@ def export_dataset(
         try:
             made = workshop / "made"
             (made / "data").mkdir(parents=True)
-            files = _write_shards(table, keys, version, made / "data", format, size)
+            files = _write_shards(table, keys, version, made / "data", format, size, shape)
             facts = facts_of(
                 table.read(FACT_COLUMNS, version=version).sort_by(_ORDER),
                 _examples(table, keys, version),
                 dataset=name,
                 version=version,
                 format=format,
-                schema=SAMPLE_SCHEMA,
+                schema=shaped(SAMPLE_SCHEMA.empty_table(), shape).schema,
             )
             (made / "README.md").write_text(render(facts), encoding="utf-8")
             written = sum(path.stat().st_size for path in files)
@@ -200,13 +226,19 @@ def _rows_a_shard(table: Table, version: int, rows: int, size: int) -> int:
 
 
 def _write_shards(
-    table: Table, keys: pa.Table, version: int, folder: Path, format: Format, size: int
+    table: Table,
+    keys: pa.Table,
+    version: int,
+    folder: Path,
+    format: Format,
+    size: int,
+    shape: Shape,
 ) -> list[Path]:
     shards = -(-len(keys) // size)
     files = []
     for index in range(shards):
         path = folder / f"train-{index:05d}-of-{shards:05d}.{format}"
-        rows = _rows_between(table, keys, version, index * size, size)
+        rows = shaped(_rows_between(table, keys, version, index * size, size), shape)
         if format == "parquet":
             pa.parquet.write_table(rows, path, compression="zstd", row_group_size=ROW_GROUP_ROWS)
         else:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from services.reward_filtering.card import Format
 from services.reward_filtering.export import ExportResult, export_dataset
+from services.reward_filtering.shapes import Shape
 from services.runtime.tables import Table
 
 CHUNK_BYTES = 1024 * 1024
@@ -47,7 +48,7 @@ class Exports:
         self._room = asyncio.Semaphore(_AT_ONCE)
 
     async def stream(
-        self, table: Table, name: str, format: Format
+        self, table: Table, name: str, format: Format, shape: Shape | None = None
     ) -> AsyncGenerator[FileChunk | ExportSummary]:
         """Yield the files of an export in pieces, the card first, and at last what they were.
 
@@ -61,7 +62,7 @@ class Exports:
                 await asyncio.to_thread(tempfile.mkdtemp, prefix="export-", dir=self._scratch)
             )
             making = asyncio.ensure_future(
-                asyncio.to_thread(export_dataset, table, name, scratch / "export", format)
+                asyncio.to_thread(export_dataset, table, name, scratch / "export", format, shape)
             )
             try:
                 result = await asyncio.shield(making)

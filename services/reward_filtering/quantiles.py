@@ -8,8 +8,9 @@ import math
 
 from fastdigest import TDigest
 
-CENTROIDS = 100
-"""About 1.7 KB a stratum; the rank of an estimated quantile is off by about 1 % at most."""
+CENTROIDS = 200
+"""About 3.2 KB; the rank of an estimated quantile is off by 1.4 % at most, measured over strata of
+2,000 values, even where the median lies between two humps (2.4 % with 100)."""
 
 LARGEST = 1e100
 """Values beyond it would overflow the weighted means."""
@@ -18,7 +19,7 @@ LARGEST = 1e100
 class RunningQuantiles:
     """Quantiles and ranks of the values seen so far.
 
-    While there are few values (up to about 80) quantiles are exact, interpolated linearly between
+    While there are few values (up to about 160) quantiles are exact, interpolated linearly between
     neighbours as `numpy.quantile` does. The state depends on nothing but the values and their
     order: reading changes nothing, and an estimate restored from bytes goes on as the original.
     """

@@ -11,6 +11,7 @@ from services.events import SampleJudged, codec
 from services.reward_filtering.card import Format
 from services.reward_filtering.export_stream import Exports, ExportSummary, FileChunk
 from services.reward_filtering.queries import DatasetStats, VerdictIndex, check_known
+from services.reward_filtering.shapes import find_shape
 from services.reward_filtering.trial import Trial, Trials
 from services.runtime.answering import Replicas, anywhere, rpc
 from services.runtime.callers import Permission
@@ -132,7 +133,9 @@ class RewardFilteringServicer(RewardFilteringServiceServicer):
         if request.format not in _FORMATS:
             raise Rejected(f"export format {request.format} is unknown: give PARQUET or JSONL")
         table = self._open_table(request.dataset)
-        stream = self._exports.stream(table, request.dataset, _FORMATS[request.format])
+        stream = self._exports.stream(
+            table, request.dataset, _FORMATS[request.format], find_shape(request.shape)
+        )
         async with aclosing(stream):
             async for part in stream:
                 yield _exported(part)

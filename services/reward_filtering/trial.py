@@ -6,7 +6,6 @@ from typing import Any
 
 from services.events import (
     DatasetDeclared,
-    FilterSpec,
     Grant,
     InstructionGenerated,
     Provenance,
@@ -15,10 +14,11 @@ from services.events import (
     Usage,
 )
 from services.events.filters import overridden
+from services.kinds import Kind, find_kind
 from services.reward_filtering.application import Filtering
 from services.runtime.asking import whole_sentences
 from services.runtime.dry_runs import unrecorded
-from services.runtime.errors import NotFound, Rejected
+from services.runtime.errors import Rejected
 from services.runtime.ports import (
     ChatAnswer,
     ChatModel,
@@ -87,7 +87,7 @@ class Trials:
         model: ChatModel,
         embedder: Embedder,
         prompts: dict[str, Prompt],
-        filters: Mapping[str, FilterSpec],
+        kinds: Mapping[str, Kind],
         clock: Clock,
     ) -> None:
         """Set up.
@@ -96,13 +96,13 @@ class Trials:
             model: Is asked for responses and rewards.
             embedder: Of instructions.
             prompts: Of this service.
-            filters: How the filter of each kind of dataset is set.
+            kinds: Of datasets.
             clock: Of the verdicts.
         """
         self._model = model
         self._embedder = embedder
         self._prompts = prompts
-        self._filters = filters
+        self._kinds = kinds
         self._clock = clock
 
     async def judge(
@@ -123,10 +123,11 @@ class Trials:
         """
         _check_texts(instruction, responses)
         name = kind or USUAL_KIND
-        if name not in self._filters:
-            raise NotFound(f"unknown dataset kind {name!r}; known: {', '.join(self._filters)}")
+        found = find_kind(self._kinds, name)
         model = _Responding(self._model, responses)
-        filtering = Filtering(unrecorded(model), self._embedder, self._prompts, self._clock)
+        filtering = Filtering(
+            unrecorded(model), self._embedder, self._prompts, self._kinds, self._clock
+        )
         filtering.set_dataset(
             DatasetDeclared(
                 dataset=_TRIAL,
@@ -134,7 +135,7 @@ class Trials:
                 size=1,
                 domain="",
                 requirements=(),
-                filter=overridden(self._filters[name], overrides),
+                filter=overridden(found.filter, overrides),
                 grants=(Grant(_TRIAL, 1),),
             )
         )

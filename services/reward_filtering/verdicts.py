@@ -9,19 +9,11 @@ from services.reward_filtering.static_filters import is_refusal, is_repetitive, 
 LEAST_LOGPROB = -100.0
 """Log-probabilities below it count as it; some servers write -9999 for "never"."""
 
+SLACK = 1e-9
+"""Rewards that differ by less, relative to their size, are equal."""
+
 LEAST_REST = 1e-6
 """Probability left beside the listed tokens, at least: what float32 log-probabilities resolve."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Whether a sample is accepted."""
-
-    accepted: bool
-    stage: str
-    """The stage that decided: `response`, or `quota` for a sample that only found no room."""
-    reason: str
-    """Empty when it was accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,47 +81,40 @@ def reward_from_logprobs(
     return (bound if for_yes is None else for_yes) - (bound if for_no is None else for_no)
 
 
-def decide_response(
+def response_reason(
     response: str,
     reward: float | None,
     *,
-    kind: str,
     limits: ResponseLimits,
     threshold: float | None,
     seen: int,
-    room: int,
-) -> Decision:
-    """Decide on a sample by the response that was taken.
+    may_refuse: bool = False,
+) -> str:
+    """Return why a sample is not accepted by the response that was taken, or "" when it is.
 
     Args:
         response: The text of the best response.
         reward: Its reward; None or not finite when none could be measured.
-        kind: The dataset's kind; only `safety` takes refusals.
         limits: Bounds of its length, and the warm-up.
         threshold: The stratum's reward quantile that it has to reach; None before any reward.
         seen: Rewards that `threshold` rests on; below `limits.warmup` any finite reward will do.
-        room: Samples that the stratum may still accept.
+        may_refuse: Whether a refusal can be what the request calls for.
 
     Returns:
-        The decision. Its reason is one of `no_reward`, `refusal`, `length`, `repetitive`,
-        `reward_quantile`, `quota_full`: the last only for a sample that is good in itself.
+        One of `no_reward`, `refusal`, `length`, `repetitive`, `reward_quantile`.
     """
-    reason = ""
     if reward is None or not math.isfinite(reward):
-        reason = "no_reward"
-    elif kind != "safety" and is_refusal(response):
-        reason = "refusal"
-    elif not limits.min_words <= len(words(response)) <= limits.max_words:
-        reason = "length"
-    elif is_repetitive(response):
-        reason = "repetitive"
-    elif threshold is not None and seen >= limits.warmup and reward < threshold:
-        reason = "reward_quantile"
-    if reason:
-        return Decision(False, "response", reason)
-    if room <= 0:
-        return Decision(False, "quota", "quota_full")
-    return Decision(True, "response", "")
+        return "no_reward"
+    if not may_refuse and is_refusal(response):
+        return "refusal"
+    if not limits.min_words <= len(words(response)) <= limits.max_words:
+        return "length"
+    if is_repetitive(response):
+        return "repetitive"
+    if threshold is None or seen < limits.warmup:
+        return ""
+    # A digest averages equal values, and the mean of many 0.1 is not always 0.1.
+    return "reward_quantile" if reward < threshold - SLACK * abs(threshold) else ""
 
 
 def release_due(granted: int, recall: int, released: int, accepted: int) -> int:

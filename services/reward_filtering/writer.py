@@ -18,7 +18,8 @@ from typing import Any
 import structlog
 
 from services.events import SampleJudged, codec
-from services.reward_filtering.export import SAMPLE_SCHEMA
+from services.reward_filtering.export import REJECTED, SAMPLE_SCHEMA
+from services.reward_filtering.recipes.desk import UNJUDGED
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.ports import Delivery
 from services.runtime.rows import rows_to_arrow
@@ -36,7 +37,7 @@ _log = structlog.get_logger(__name__)
 
 
 def row(sample: SampleJudged) -> dict[str, Any]:
-    """Return the row of an accepted sample; ops/dataset-schema.md says what the columns mean."""
+    """Return the row of a candidate; ops/dataset-schema.md says what the columns mean."""
     provenance = sample.provenance
     return {
         "id": sample.sample_id,
@@ -53,6 +54,20 @@ def row(sample: SampleJudged) -> dict[str, Any]:
         },
         "rewards": list(sample.rewards),
         "chosen": sample.chosen,
+        "student_responses": [
+            {
+                "text": response.text,
+                "reward": UNJUDGED if response.reward is None else response.reward,
+                "outcome": response.outcome,
+            }
+            for response in sample.student_responses
+        ],
+        "rejected": sample.rejected,
+        "answer": sample.answer,
+        "tests": sample.tests,
+        "accepted": sample.accepted,
+        "stage": sample.stage,
+        "reason": sample.reason,
         "scores": [{"name": k, "value": v} for k, v in sorted(sample.scores.items())],
         "persona": provenance.persona,
         "scenario_id": provenance.scenario_id,
@@ -63,6 +78,7 @@ def row(sample: SampleJudged) -> dict[str, Any]:
         "prompt": provenance.prompt,
         "instruction_model": provenance.instruction_model,
         "response_model": provenance.response_model,
+        "student_model": provenance.student_model,
         "reward_model": provenance.reward_model,
         "calls": sample.usage.calls,
         "prompt_tokens": sample.usage.prompt_tokens,
@@ -157,8 +173,9 @@ class DatasetWriter:
                 continue
             try:
                 event = codec.from_delivery(delivery)
-                if isinstance(event, SampleJudged) and event.accepted:
-                    datasets[event.dataset].append(_Sample(delivery, row(event)))
+                if isinstance(event, SampleJudged):
+                    table = event.dataset if event.accepted else f"{REJECTED}{event.dataset}"
+                    datasets[table].append(_Sample(delivery, row(event)))
             except (Rejected, ValueError, OverflowError, OSError) as error:  # also an absurd time
                 await self._bury(delivery, f"no row can be made of it: {error}")
         for dataset, samples in datasets.items():
@@ -172,7 +189,8 @@ class DatasetWriter:
         pause = FIRST_PAUSE_SECONDS
         while True:
             try:
-                self.written += await asyncio.to_thread(self._append, dataset, samples)
+                written = await asyncio.to_thread(self._append, dataset, samples)
+                self.written += 0 if dataset.startswith(REJECTED) else written
             except Moved as moved:
                 _log.info("another writer was here", dataset=dataset, reason=str(moved))
                 self._appends.pop(dataset, None)

@@ -18,7 +18,7 @@ from services.runtime.wire import chat_body, parse_chat, parse_embeddings
 T = TypeVar("T")
 
 _SOCIETY = ("birth", "act", "memory", "route")
-_LINE = ("scenario", "instruction", "response", "judge")
+_LINE = ("scenario", "instruction", "reply", "response", "tests", "rollout", "judge")
 STAGE_PRIORITY = dict.fromkeys(_SOCIETY, 0) | {s: -n for n, s in enumerate(_LINE, start=1)}
 """Lowest first. Later stages go first, so that work in progress is finished before new work is
 begun; those of the society are equal, so that no group waits for others to get further."""

@@ -32,7 +32,7 @@ RETRY_SECONDS = 9
 CONNECT_SECONDS = 5
 
 _AUTHORITIES = "SSL_CERT_FILE"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_NAME = re.compile(r"(?:_rejected/)?[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _COMMIT = re.compile(r"_delta_log/\d{20}\.")
 
 
@@ -89,7 +89,7 @@ def delta_options(settings: ObjectStoreSettings) -> dict[str, str]:
 
 
 def table_uri(settings: ObjectStoreSettings, dataset: str) -> str:
-    """Return where the table of a dataset is.
+    """Return where the table of a dataset is; `_rejected/NAME` is that of its rejected candidates.
 
     Raises:
         Rejected: the name would lead elsewhere, or the store has no usable address.

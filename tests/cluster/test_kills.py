@@ -27,7 +27,7 @@ async def test_thirty_kills_leave_exactly_the_samples_that_were_ordered(tmp_path
     async with platform(tmp_path, replicas=2, seconds_per_call=0.05) as now:
         await now.order("d", SAMPLES)
         in_flight = await strike(now, random.Random(3), KILLS, signal.SIGKILL)
-        await now.filled("d", SAMPLES, seconds=300)
+        await now.filled("d", SAMPLES, seconds=500)
         story, rows = told_by(await now.history(), "d"), now.rows("d")
         kills = now.told.count("ended with signal 9")
     repeated = repeats(now.model)

@@ -158,7 +158,7 @@ def test_an_export_replaces_an_earlier_one_and_nothing_else(
     [
         (("--name", "../elsewhere"), "dataset name '../elsewhere' cannot be a folder's name"),
         (("--name", "a/b"), "dataset name 'a/b' cannot be a folder's name"),
-        (("--kind", "poetry"), "unknown dataset kind 'poetry'; known: domain, sft"),
+        (("--kind", "poetry"), "unknown dataset kind 'poetry'; known: code, domain, dpo"),
         (("--kind", "domain"), "kind 'domain' needs a requirement text"),
         (("--requirement", "ships"), "kind 'sft' takes no requirement"),
     ],

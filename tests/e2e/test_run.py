@@ -102,7 +102,7 @@ def test_bad_profiles_are_told_by_line_and_do_not_stop_the_run(
         (("--profiles", "nowhere.jsonl"), "no such file"),
         (("--model", "http://127.0.0.1:9"), "127.0.0.1:9"),
         (("--model", "gpt"), "neither 'local', 'simulated' nor an address"),
-        (("--kind", "poetry"), "unknown dataset kind 'poetry'; known: domain, sft"),
+        (("--kind", "poetry"), "unknown dataset kind 'poetry'; known: code, domain, dpo"),
         (("--kind", "domain"), "needs a requirement text"),
         (("--out", "/dev/null/x"), "/dev/null/x"),
     ],

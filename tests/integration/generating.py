@@ -29,9 +29,9 @@ from services.instruction_generation.application import Generation
 from services.instruction_generation.codec import GROUP_CLAIMS
 from services.instruction_generation.consumer import GenerationConsumer
 from services.instruction_generation.domain import Claim, stratum_key, stratum_of
-from services.instruction_generation.kinds import load_kinds
 from services.instruction_generation.orders import ordered
 from services.instruction_generation.planner import Planner
+from services.kinds import load_kinds
 from services.local.log import Log
 from services.local.simulator import SimulatorSettings
 from services.local.simulator.embeddings import embed

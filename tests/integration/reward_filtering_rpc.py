@@ -12,7 +12,7 @@ from matrix.reward_filtering.v1.service_pb2_grpc import (
 import services.reward_filtering
 from services.events import ChatMessage, Provenance, Requirement, SampleJudged, Usage
 from services.events.topics import SAMPLES_JUDGED
-from services.instruction_generation.kinds import load_kinds
+from services.kinds import load_kinds
 from services.local.composition import prompts_of
 from services.reward_filtering.export import SAMPLE_SCHEMA
 from services.reward_filtering.export_stream import Exports
@@ -73,12 +73,11 @@ class Replica:
         return Table(str(self.folder / "tables" / dataset), SAMPLE_SCHEMA)
 
     def build(self, peers: Replicas) -> RewardFilteringServicer:
-        filters = {name: kind.filter for name, kind in load_kinds().items()}
         models = self.parts.models
         prompts = prompts_of(services.reward_filtering)
         return RewardFilteringServicer(
             self.verdicts,
-            Trials(models, models, prompts, filters, lambda: 7.0),
+            Trials(models, models, prompts, load_kinds(), lambda: 7.0),
             Exports(self.scratch),
             self.table,
             self.declared,

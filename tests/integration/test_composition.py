@@ -13,7 +13,7 @@ from services.agent_state.profile_files import ProfileImport
 from services.agent_state.profiles import Profile
 from services.events import Appetite, ObservationsDelivered
 from services.events.topics import MODEL_ANSWERS, POPULATION, TOPICS
-from services.instruction_generation.kinds import load_kinds
+from services.kinds import load_kinds
 from services.local.composition import Composition
 from services.local.endpoints import ROLES
 from services.local.log import Log

@@ -21,7 +21,16 @@ from services.local.simulator import SimulatorSettings
 from services.reward_filtering.application import Filtering
 from services.reward_filtering.consumer import FilteringConsumer
 from services.runtime.asking import complete_sentences
-from tests.integration.generating import BAKERS, NURSES, claims, order, pairs, running, scenario
+from tests.integration.generating import (
+    BAKERS,
+    KINDS,
+    NURSES,
+    claims,
+    order,
+    pairs,
+    running,
+    scenario,
+)
 from tests.integration.running import events, open_log, publish, work
 
 
@@ -159,6 +168,7 @@ async def test_a_model_that_refuses_leaves_no_claim_without_a_verdict(log: Log) 
             now.process.journal,
             now.process.models,
             prompts_of(services.reward_filtering),
+            KINDS,
             clock=lambda: 0.0,
         )
         consumer = FilteringConsumer(filtering, log)

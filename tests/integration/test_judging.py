@@ -29,6 +29,7 @@ from services.events.topics import (
     MODEL_ANSWERS,
     SAMPLES_JUDGED,
 )
+from services.kinds import load_kinds
 from services.local.composition import prompts_of
 from services.local.log import Log
 from services.local.simulator import SimulatorSettings
@@ -100,7 +101,7 @@ async def running(
     chat = SimulatorSettings(seed=seed, max_model_len=chat_tokens)
     async with process(log, chat, SimulatorSettings(max_model_len=embedded_tokens)) as parts:
         prompts = prompts_of(services.reward_filtering)
-        filtering = Filtering(parts.journal, parts.models, prompts, clock=lambda: 0.0)
+        filtering = Filtering(parts.journal, parts.models, prompts, load_kinds(), clock=lambda: 0.0)
         consumer = FilteringConsumer(filtering, log)
         consumer.restore(await log.history(DATASETS.name), await log.history(SAMPLES_JUDGED.name))
         await consumer.release_due()
@@ -277,7 +278,7 @@ async def test_a_candidate_is_judged_though_its_order_is_read_in_the_same_breath
     await publish(log, DATASETS, "d", order(9))
     async with process(log) as parts:
         prompts = prompts_of(services.reward_filtering)
-        filtering = Filtering(parts.journal, parts.models, prompts, clock=lambda: 0.0)
+        filtering = Filtering(parts.journal, parts.models, prompts, load_kinds(), clock=lambda: 0.0)
         await work(parts.worker("reward_filtering", FilteringConsumer(filtering, log).all_routes()))
     assert [verdict.sample_id for verdict in await verdicts(log)] == ["c1"]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
+from obstore.exceptions import GenericError
 
 from services.local.servers.process import (
     ServerProcess,
@@ -233,7 +234,14 @@ async def test_the_object_store_keeps_what_it_took_over_a_kill(tmp_path: Path) -
         folder.write("a", b"1")
         await server.kill()
         await server.start()
-        assert folder.read("a") == b"1"
+        # It takes requests before its volumes are there, and says "internal error" until then.
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    assert folder.read("a") == b"1"
+                    break
+                except GenericError:
+                    await asyncio.sleep(0.2)
     finally:
         await server.kill()
 

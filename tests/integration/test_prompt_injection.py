@@ -25,6 +25,7 @@ from services.events import (
     Requirement,
     RoutedAction,
 )
+from services.kinds import load_kinds
 from services.local.log import Log
 from services.local.simulator import Simulator, SimulatorSettings
 from services.local.simulator.choosing import listed_choice, truth, yes_log_odds
@@ -120,7 +121,7 @@ async def rewarded(models: Models, number: int, question: str, response: str) ->
     key = f"verdict/{name}\x1fresponses"
     models.journal.restore([Delivery("answers", 0, 0, key, orjson.dumps(answer), {})])
     prompts = prompts_of("reward_filtering")
-    filtering = Filtering(models.journal, models.http, prompts, clock=lambda: 0.0)
+    filtering = Filtering(models.journal, models.http, prompts, load_kinds(), clock=lambda: 0.0)
     asked = Requirement("q", "advice", 1, "question")
     spec = FilterSpec(stages=("response",), responses=1)
     filtering.set_dataset(DatasetDeclared("d", "sft", 1, "", (asked,), spec, (Grant("r00", 1, 0),)))

@@ -71,7 +71,7 @@ async def test_a_continuous_order_needs_no_size_and_says_so(tmp_path: Path) -> N
         ({"continuous": False}, Code.INVALID_ARGUMENT, "size is 0"),
         ({"name": "../d"}, Code.INVALID_ARGUMENT, "folder"),
         ({"name": ""}, Code.INVALID_ARGUMENT, "folder"),
-        ({"kind": "poems"}, Code.NOT_FOUND, "known: domain, sft"),
+        ({"kind": "poems"}, Code.NOT_FOUND, "known: code, domain, dpo"),
         ({"kind": "domain"}, Code.INVALID_ARGUMENT, "needs a requirement"),
         ({"requirement": "x"}, Code.INVALID_ARGUMENT, "takes no requirement"),
         ({"weight": 0.0}, Code.INVALID_ARGUMENT, "weight is 0"),

@@ -5,6 +5,7 @@ from random import Random
 from typing import Any
 
 from services.local.simulator.choosing import listed_choice, truth, yes_log_odds
+from services.local.simulator.forms import formed
 from services.local.simulator.prompt import Prompt
 from services.local.simulator.prose import Prose
 
@@ -20,7 +21,8 @@ class Writer:
 
     def answer(self, tokens: int, *, exhaustive: bool = False) -> str:
         """Return free text of about `tokens` tokens, at least so many with `exhaustive`."""
-        return self._prose.answer(tokens, exhaustive=exhaustive)
+        text = self._prose.answer(tokens, exhaustive=exhaustive)
+        return text if exhaustive else formed(self._prompt, self.random, text)
 
     def text(self, minimum: int, maximum: int | None) -> str:
         """Return text of `minimum` to `maximum` characters."""

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.events import DatasetDeclared
-from services.instruction_generation.kinds import load_kinds
 from services.instruction_generation.orders import (
     CHUNK,
     created,
@@ -15,6 +14,7 @@ from services.instruction_generation.orders import (
     ordered,
     paused,
 )
+from services.kinds import load_kinds
 from services.runtime.errors import NotFound, Rejected
 
 KINDS = load_kinds()

@@ -17,9 +17,9 @@ from services.events import (
     Usage,
 )
 from services.instruction_generation.domain import USES_PER_PAIR, DatasetStatus
-from services.instruction_generation.kinds import load_kinds
 from services.instruction_generation.orders import deleted, ordered, paused
 from services.instruction_generation.overview import Overview
+from services.kinds import load_kinds
 from services.runtime.errors import NotFound, Rejected
 
 KINDS = load_kinds()

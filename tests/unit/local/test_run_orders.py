@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.instruction_generation.kinds import load_kinds
+from services.kinds import load_kinds
 from services.local.endpoints import ModelChoice
 from services.local.orders import check_order, described, ignored, new_order, next_order
 from services.local.settings import RunSettings

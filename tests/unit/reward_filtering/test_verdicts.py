@@ -5,11 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.reward_filtering.verdicts import (
-    Decision,
     ResponseLimits,
     best_of,
-    decide_response,
     release_due,
+    response_reason,
     reward_from_logprobs,
 )
 
@@ -18,22 +17,20 @@ LIMITS = ResponseLimits(min_words=5, max_words=50)
 REFUSED = "I'm sorry, but I can't help with that. Please ask a professional instead."
 
 
-def decide(
+def reason_of(
     response: str = RESPONSE,
     reward: float | None = 1.0,
-    kind: str = "sft",
     threshold: float | None = 0.0,
     seen: int = 100,
-    room: int = 1,
-) -> Decision:
-    return decide_response(
+    may_refuse: bool = False,
+) -> str:
+    return response_reason(
         response,
         reward,
-        kind=kind,
         limits=LIMITS,
         threshold=threshold,
         seen=seen,
-        room=room,
+        may_refuse=may_refuse,
     )
 
 
@@ -111,11 +108,11 @@ def test_rewards_are_finite_and_change_sign_with_the_sides(logprobs: dict[str, f
 
 
 def test_a_good_response_is_accepted() -> None:
-    assert decide() == Decision(True, "response", "")
+    assert reason_of() == ""
 
 
 @pytest.mark.parametrize(
-    ("changes", "reason"),
+    ("changes", "expected"),
     [
         ({"reward": None}, "no_reward"),
         ({"reward": math.nan}, "no_reward"),
@@ -126,53 +123,41 @@ def test_a_good_response_is_accepted() -> None:
         ({"reward": -0.1}, "reward_quantile"),
     ],
 )
-def test_reasons_of_the_response_stage(changes: dict[str, object], reason: str) -> None:
-    assert decide(**changes) == Decision(False, "response", reason)  # type: ignore[arg-type]
+def test_reasons_of_the_response_stage(changes: dict[str, object], expected: str) -> None:
+    assert reason_of(**changes) == expected  # type: ignore[arg-type]
 
 
 def test_a_reward_at_the_quantile_is_enough() -> None:
-    assert decide(reward=0.3, threshold=0.3).accepted
+    assert not reason_of(reward=0.3, threshold=0.3)
 
 
 def test_the_quantile_counts_once_the_warm_up_is_over() -> None:
-    assert decide(reward=-5.0, seen=7).accepted
-    assert decide(reward=-5.0, seen=8).reason == "reward_quantile"
-    assert decide(reward=-5.0, seen=0, threshold=None).accepted
+    assert not reason_of(reward=-5.0, seen=7)
+    assert reason_of(reward=-5.0, seen=8) == "reward_quantile"
+    assert not reason_of(reward=-5.0, seen=0, threshold=None)
 
 
-def test_refusals_are_what_the_safety_kind_is_for() -> None:
-    assert decide(response=REFUSED, kind="safety").accepted
-
-
-def test_a_full_quota_is_the_last_reason() -> None:
-    assert decide(room=0) == Decision(False, "quota", "quota_full")
-    assert decide(room=0, reward=-1.0).reason == "reward_quantile"
+def test_a_refusal_may_be_what_is_called_for() -> None:
+    assert not reason_of(response=REFUSED, may_refuse=True)
 
 
 @given(
     reward=st.none() | st.floats(),
     threshold=st.none() | st.floats(-10, 10),
     seen=st.integers(0, 20),
-    room=st.integers(-2, 2),
-    kind=st.sampled_from(["sft", "safety", "code"]),
+    may_refuse=st.booleans(),
     response=st.sampled_from([RESPONSE, REFUSED, "", "no no no no no no no no no no no no"]),
 )
-def test_what_is_accepted_keeps_every_rule(
-    reward: float | None,
-    threshold: float | None,
-    seen: int,
-    room: int,
-    kind: str,
-    response: str,
+def test_what_has_no_reason_keeps_every_rule(
+    reward: float | None, threshold: float | None, seen: int, may_refuse: bool, response: str
 ) -> None:
-    decision = decide(response, reward, kind, threshold, seen, room)
-    assert decision.accepted == (decision.reason == "")
-    if decision.accepted:
-        assert reward is not None
-        assert math.isfinite(reward)
-        assert room > 0
-        assert threshold is None or seen < LIMITS.warmup or reward >= threshold
-        assert response == RESPONSE or (kind == "safety" and response == REFUSED)
+    told = reason_of(response, reward, threshold, seen, may_refuse)
+    if told:
+        return
+    assert reward is not None
+    assert math.isfinite(reward)
+    assert response == RESPONSE or (may_refuse and response == REFUSED)
+    assert threshold is None or seen < LIMITS.warmup or reward >= threshold
 
 
 def test_a_stratum_gives_back_what_it_owes_from_the_room_it_has() -> None:

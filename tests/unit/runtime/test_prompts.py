@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jinja2 import Environment, TemplateSyntaxError, UndefinedError, meta
 
 import services
-from services.instruction_generation.kinds import load_kinds
+from services.kinds import load_kinds
 from services.runtime.ports import Message
 from services.runtime.prompts import Lines, Prompt, as_data, called, clip, load_prompts
 
@@ -79,6 +79,8 @@ class Anything(str):
         return iter([Anything(self)])
 
 
+LINED = ("judge", "answer", "tests")
+"""Prompts that show texts which have lines: answers, problems and tasks."""
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
 
 
@@ -110,7 +112,7 @@ def test_no_text_filled_into_a_prompt_of_the_platform_adds_a_tag_a_turn_or_a_lin
         assert TAG.findall(turn.content) == TAG.findall(expected.content)
         assert TURN.findall(content) == TURN.findall(expected.content)
         turn.content.encode()
-        if path.stem != "judge":  # Answers have lines.
+        if path.stem not in LINED:
             assert len(turn.content.splitlines()) == len(expected.content.splitlines())
 
 
@@ -197,7 +199,7 @@ def test_tags_of_a_prompt_are_closed_in_the_order_they_are_opened(path: Path) ->
 def test_services_load_all_of_these_files() -> None:
     folders = {path.parent for path in FILES if path.parent.name == "prompts"}
     loaded = [prompt.path for folder in folders for prompt in load_prompts(folder).values()]
-    loaded += [kind.prompt.path for kind in load_kinds().values()]
+    loaded += [p.path for kind in load_kinds().values() for p in kind.prompts.values()]
     assert sorted(loaded) == FILES
     assert len(folders) >= 4
 

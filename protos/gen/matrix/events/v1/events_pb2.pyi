@@ -207,7 +207,7 @@ class Requirement(_message.Message):
     def __init__(self, requirement_id: _Optional[str] = ..., category: _Optional[str] = ..., complexity: _Optional[int] = ..., style: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
 class FilterSpec(_message.Message):
-    __slots__ = ("stages", "responses", "max_response_tokens", "min_instruction_words", "max_instruction_words", "min_response_words", "max_response_words", "max_jaccard", "min_distance", "reward_quantile")
+    __slots__ = ("stages", "responses", "max_response_tokens", "min_instruction_words", "max_instruction_words", "min_response_words", "max_response_words", "max_jaccard", "min_distance", "reward_quantile", "student_responses", "rip_quantile", "margin_quantile", "max_length_ratio", "rollouts", "screening_rollouts", "min_success", "max_success", "min_turns", "max_turns", "min_benign_share", "min_chance", "min_agreement")
     STAGES_FIELD_NUMBER: _ClassVar[int]
     RESPONSES_FIELD_NUMBER: _ClassVar[int]
     MAX_RESPONSE_TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -218,6 +218,19 @@ class FilterSpec(_message.Message):
     MAX_JACCARD_FIELD_NUMBER: _ClassVar[int]
     MIN_DISTANCE_FIELD_NUMBER: _ClassVar[int]
     REWARD_QUANTILE_FIELD_NUMBER: _ClassVar[int]
+    STUDENT_RESPONSES_FIELD_NUMBER: _ClassVar[int]
+    RIP_QUANTILE_FIELD_NUMBER: _ClassVar[int]
+    MARGIN_QUANTILE_FIELD_NUMBER: _ClassVar[int]
+    MAX_LENGTH_RATIO_FIELD_NUMBER: _ClassVar[int]
+    ROLLOUTS_FIELD_NUMBER: _ClassVar[int]
+    SCREENING_ROLLOUTS_FIELD_NUMBER: _ClassVar[int]
+    MIN_SUCCESS_FIELD_NUMBER: _ClassVar[int]
+    MAX_SUCCESS_FIELD_NUMBER: _ClassVar[int]
+    MIN_TURNS_FIELD_NUMBER: _ClassVar[int]
+    MAX_TURNS_FIELD_NUMBER: _ClassVar[int]
+    MIN_BENIGN_SHARE_FIELD_NUMBER: _ClassVar[int]
+    MIN_CHANCE_FIELD_NUMBER: _ClassVar[int]
+    MIN_AGREEMENT_FIELD_NUMBER: _ClassVar[int]
     stages: _containers.RepeatedScalarFieldContainer[str]
     responses: int
     max_response_tokens: int
@@ -228,7 +241,20 @@ class FilterSpec(_message.Message):
     max_jaccard: float
     min_distance: float
     reward_quantile: float
-    def __init__(self, stages: _Optional[_Iterable[str]] = ..., responses: _Optional[int] = ..., max_response_tokens: _Optional[int] = ..., min_instruction_words: _Optional[int] = ..., max_instruction_words: _Optional[int] = ..., min_response_words: _Optional[int] = ..., max_response_words: _Optional[int] = ..., max_jaccard: _Optional[float] = ..., min_distance: _Optional[float] = ..., reward_quantile: _Optional[float] = ...) -> None: ...
+    student_responses: int
+    rip_quantile: float
+    margin_quantile: float
+    max_length_ratio: float
+    rollouts: int
+    screening_rollouts: int
+    min_success: float
+    max_success: float
+    min_turns: int
+    max_turns: int
+    min_benign_share: float
+    min_chance: float
+    min_agreement: float
+    def __init__(self, stages: _Optional[_Iterable[str]] = ..., responses: _Optional[int] = ..., max_response_tokens: _Optional[int] = ..., min_instruction_words: _Optional[int] = ..., max_instruction_words: _Optional[int] = ..., min_response_words: _Optional[int] = ..., max_response_words: _Optional[int] = ..., max_jaccard: _Optional[float] = ..., min_distance: _Optional[float] = ..., reward_quantile: _Optional[float] = ..., student_responses: _Optional[int] = ..., rip_quantile: _Optional[float] = ..., margin_quantile: _Optional[float] = ..., max_length_ratio: _Optional[float] = ..., rollouts: _Optional[int] = ..., screening_rollouts: _Optional[int] = ..., min_success: _Optional[float] = ..., max_success: _Optional[float] = ..., min_turns: _Optional[int] = ..., max_turns: _Optional[int] = ..., min_benign_share: _Optional[float] = ..., min_chance: _Optional[float] = ..., min_agreement: _Optional[float] = ...) -> None: ...
 
 class Grant(_message.Message):
     __slots__ = ("stratum", "granted", "recall")
@@ -283,7 +309,7 @@ class Usage(_message.Message):
     def __init__(self, calls: _Optional[int] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ...) -> None: ...
 
 class Provenance(_message.Message):
-    __slots__ = ("scenario_id", "group_id", "agent_id", "agent_ids", "action_ids", "prompt", "instruction_model", "response_model", "reward_model", "persona")
+    __slots__ = ("scenario_id", "group_id", "agent_id", "agent_ids", "action_ids", "prompt", "instruction_model", "response_model", "reward_model", "persona", "student_model")
     SCENARIO_ID_FIELD_NUMBER: _ClassVar[int]
     GROUP_ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -294,6 +320,7 @@ class Provenance(_message.Message):
     RESPONSE_MODEL_FIELD_NUMBER: _ClassVar[int]
     REWARD_MODEL_FIELD_NUMBER: _ClassVar[int]
     PERSONA_FIELD_NUMBER: _ClassVar[int]
+    STUDENT_MODEL_FIELD_NUMBER: _ClassVar[int]
     scenario_id: str
     group_id: str
     agent_id: str
@@ -304,7 +331,8 @@ class Provenance(_message.Message):
     response_model: str
     reward_model: str
     persona: str
-    def __init__(self, scenario_id: _Optional[str] = ..., group_id: _Optional[str] = ..., agent_id: _Optional[str] = ..., agent_ids: _Optional[_Iterable[str]] = ..., action_ids: _Optional[_Iterable[str]] = ..., prompt: _Optional[str] = ..., instruction_model: _Optional[str] = ..., response_model: _Optional[str] = ..., reward_model: _Optional[str] = ..., persona: _Optional[str] = ...) -> None: ...
+    student_model: str
+    def __init__(self, scenario_id: _Optional[str] = ..., group_id: _Optional[str] = ..., agent_id: _Optional[str] = ..., agent_ids: _Optional[_Iterable[str]] = ..., action_ids: _Optional[_Iterable[str]] = ..., prompt: _Optional[str] = ..., instruction_model: _Optional[str] = ..., response_model: _Optional[str] = ..., reward_model: _Optional[str] = ..., persona: _Optional[str] = ..., student_model: _Optional[str] = ...) -> None: ...
 
 class InstructionGenerated(_message.Message):
     __slots__ = ("candidate_id", "dataset", "stratum", "kind", "requirement", "instruction", "provenance", "usage", "created_at")
@@ -336,8 +364,20 @@ class ChatMessage(_message.Message):
     content: str
     def __init__(self, role: _Optional[str] = ..., content: _Optional[str] = ...) -> None: ...
 
+class Response(_message.Message):
+    __slots__ = ("policy", "text", "reward", "outcome")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    REWARD_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    text: str
+    reward: float
+    outcome: str
+    def __init__(self, policy: _Optional[str] = ..., text: _Optional[str] = ..., reward: _Optional[float] = ..., outcome: _Optional[str] = ...) -> None: ...
+
 class SampleJudged(_message.Message):
-    __slots__ = ("sample_id", "dataset", "stratum", "kind", "requirement", "accepted", "reason", "stage", "messages", "rewards", "chosen", "scores", "provenance", "usage", "created_at", "embedding")
+    __slots__ = ("sample_id", "dataset", "stratum", "kind", "requirement", "accepted", "reason", "stage", "messages", "rewards", "chosen", "scores", "provenance", "usage", "created_at", "embedding", "student_responses", "rejected", "answer", "tests")
     class ScoresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -361,6 +401,10 @@ class SampleJudged(_message.Message):
     USAGE_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     EMBEDDING_FIELD_NUMBER: _ClassVar[int]
+    STUDENT_RESPONSES_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    TESTS_FIELD_NUMBER: _ClassVar[int]
     sample_id: str
     dataset: str
     stratum: str
@@ -377,7 +421,11 @@ class SampleJudged(_message.Message):
     usage: Usage
     created_at: float
     embedding: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, sample_id: _Optional[str] = ..., dataset: _Optional[str] = ..., stratum: _Optional[str] = ..., kind: _Optional[str] = ..., requirement: _Optional[_Union[Requirement, _Mapping]] = ..., accepted: _Optional[bool] = ..., reason: _Optional[str] = ..., stage: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[ChatMessage, _Mapping]]] = ..., rewards: _Optional[_Iterable[float]] = ..., chosen: _Optional[int] = ..., scores: _Optional[_Mapping[str, float]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., created_at: _Optional[float] = ..., embedding: _Optional[_Iterable[float]] = ...) -> None: ...
+    student_responses: _containers.RepeatedCompositeFieldContainer[Response]
+    rejected: int
+    answer: str
+    tests: str
+    def __init__(self, sample_id: _Optional[str] = ..., dataset: _Optional[str] = ..., stratum: _Optional[str] = ..., kind: _Optional[str] = ..., requirement: _Optional[_Union[Requirement, _Mapping]] = ..., accepted: _Optional[bool] = ..., reason: _Optional[str] = ..., stage: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[ChatMessage, _Mapping]]] = ..., rewards: _Optional[_Iterable[float]] = ..., chosen: _Optional[int] = ..., scores: _Optional[_Mapping[str, float]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., created_at: _Optional[float] = ..., embedding: _Optional[_Iterable[float]] = ..., student_responses: _Optional[_Iterable[_Union[Response, _Mapping]]] = ..., rejected: _Optional[int] = ..., answer: _Optional[str] = ..., tests: _Optional[str] = ...) -> None: ...
 
 class QuotaReleased(_message.Message):
     __slots__ = ("dataset", "stratum", "released")

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class FilterOverrides(_message.Message):
-    __slots__ = ("stages", "responses", "max_response_tokens", "min_instruction_words", "max_instruction_words", "min_response_words", "max_response_words", "max_jaccard", "min_distance", "reward_quantile")
+    __slots__ = ("stages", "responses", "max_response_tokens", "min_instruction_words", "max_instruction_words", "min_response_words", "max_response_words", "max_jaccard", "min_distance", "reward_quantile", "student_responses", "rip_quantile", "margin_quantile", "max_length_ratio", "rollouts", "screening_rollouts", "min_success", "max_success", "min_turns", "max_turns", "min_benign_share", "min_chance", "min_agreement")
     STAGES_FIELD_NUMBER: _ClassVar[int]
     RESPONSES_FIELD_NUMBER: _ClassVar[int]
     MAX_RESPONSE_TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -19,6 +19,19 @@ class FilterOverrides(_message.Message):
     MAX_JACCARD_FIELD_NUMBER: _ClassVar[int]
     MIN_DISTANCE_FIELD_NUMBER: _ClassVar[int]
     REWARD_QUANTILE_FIELD_NUMBER: _ClassVar[int]
+    STUDENT_RESPONSES_FIELD_NUMBER: _ClassVar[int]
+    RIP_QUANTILE_FIELD_NUMBER: _ClassVar[int]
+    MARGIN_QUANTILE_FIELD_NUMBER: _ClassVar[int]
+    MAX_LENGTH_RATIO_FIELD_NUMBER: _ClassVar[int]
+    ROLLOUTS_FIELD_NUMBER: _ClassVar[int]
+    SCREENING_ROLLOUTS_FIELD_NUMBER: _ClassVar[int]
+    MIN_SUCCESS_FIELD_NUMBER: _ClassVar[int]
+    MAX_SUCCESS_FIELD_NUMBER: _ClassVar[int]
+    MIN_TURNS_FIELD_NUMBER: _ClassVar[int]
+    MAX_TURNS_FIELD_NUMBER: _ClassVar[int]
+    MIN_BENIGN_SHARE_FIELD_NUMBER: _ClassVar[int]
+    MIN_CHANCE_FIELD_NUMBER: _ClassVar[int]
+    MIN_AGREEMENT_FIELD_NUMBER: _ClassVar[int]
     stages: _containers.RepeatedScalarFieldContainer[str]
     responses: int
     max_response_tokens: int
@@ -29,7 +42,20 @@ class FilterOverrides(_message.Message):
     max_jaccard: float
     min_distance: float
     reward_quantile: float
-    def __init__(self, stages: _Optional[_Iterable[str]] = ..., responses: _Optional[int] = ..., max_response_tokens: _Optional[int] = ..., min_instruction_words: _Optional[int] = ..., max_instruction_words: _Optional[int] = ..., min_response_words: _Optional[int] = ..., max_response_words: _Optional[int] = ..., max_jaccard: _Optional[float] = ..., min_distance: _Optional[float] = ..., reward_quantile: _Optional[float] = ...) -> None: ...
+    student_responses: int
+    rip_quantile: float
+    margin_quantile: float
+    max_length_ratio: float
+    rollouts: int
+    screening_rollouts: int
+    min_success: float
+    max_success: float
+    min_turns: int
+    max_turns: int
+    min_benign_share: float
+    min_chance: float
+    min_agreement: float
+    def __init__(self, stages: _Optional[_Iterable[str]] = ..., responses: _Optional[int] = ..., max_response_tokens: _Optional[int] = ..., min_instruction_words: _Optional[int] = ..., max_instruction_words: _Optional[int] = ..., min_response_words: _Optional[int] = ..., max_response_words: _Optional[int] = ..., max_jaccard: _Optional[float] = ..., min_distance: _Optional[float] = ..., reward_quantile: _Optional[float] = ..., student_responses: _Optional[int] = ..., rip_quantile: _Optional[float] = ..., margin_quantile: _Optional[float] = ..., max_length_ratio: _Optional[float] = ..., rollouts: _Optional[int] = ..., screening_rollouts: _Optional[int] = ..., min_success: _Optional[float] = ..., max_success: _Optional[float] = ..., min_turns: _Optional[int] = ..., max_turns: _Optional[int] = ..., min_benign_share: _Optional[float] = ..., min_chance: _Optional[float] = ..., min_agreement: _Optional[float] = ...) -> None: ...
 
 class CreateDatasetRequest(_message.Message):
     __slots__ = ("name", "kind", "size", "continuous", "requirement", "weight", "filter", "seed")

@@ -133,12 +133,14 @@ class GetDatasetStatsResponse(_message.Message):
     def __init__(self, stats: _Optional[_Union[DatasetStats, _Mapping]] = ...) -> None: ...
 
 class ExportDatasetRequest(_message.Message):
-    __slots__ = ("dataset", "format")
+    __slots__ = ("dataset", "format", "shape")
     DATASET_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
     dataset: str
     format: ExportFormat
-    def __init__(self, dataset: _Optional[str] = ..., format: _Optional[_Union[ExportFormat, str]] = ...) -> None: ...
+    shape: str
+    def __init__(self, dataset: _Optional[str] = ..., format: _Optional[_Union[ExportFormat, str]] = ..., shape: _Optional[str] = ...) -> None: ...
 
 class FileChunk(_message.Message):
     __slots__ = ("path", "data")

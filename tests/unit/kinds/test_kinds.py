@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.instruction_generation import kinds as built_in
-from services.instruction_generation.kinds import Kind, find_kind, load_kinds
+from services import kinds as built_in
+from services.events import FilterSpec
+from services.kinds import Kind, find_kind, load_kinds
 from services.runtime.errors import NotFound, Rejected
 
 FOLDER = Path(built_in.__file__).parent
@@ -35,15 +36,42 @@ def domain_of(kind: Kind) -> str:
 
 def test_every_folder_is_a_kind() -> None:
     assert list(KINDS) == NAMES
-    assert {"sft", "domain"} <= set(NAMES)
+    assert set(NAMES) == {
+        "code", "domain", "dpo", "multi_turn", "reasoning", "safety", "sft",
+    }  # fmt: skip
+
+
+def test_what_a_kind_does_not_set_is_as_usual(folder: Path) -> None:
+    rewrite(folder, "^min_distance = .*$", "")
+    assert load_kinds(folder)["poem"].filter.min_distance == FilterSpec().min_distance
+
+
+def test_a_prompt_that_the_recipe_has_no_use_for_is_named(folder: Path) -> None:
+    (folder / "poem" / "tests.md").write_text("## user\nTests?")
+    with pytest.raises(ValueError, match=r"recipe 'answer' has no use for tests\.md"):
+        load_kinds(folder)
+
+
+def test_a_kind_may_have_a_judge_of_its_own() -> None:
+    assert "judge" in KINDS["safety"].prompts
+    assert "judge" not in KINDS["sft"].prompts
+
+
+def test_a_fifth_of_what_safety_asks_for_is_benign() -> None:
+    requirements = KINDS["safety"].requirements("", 1)
+    assert 5 * sum(r.style.startswith("benign") for r in requirements) >= len(requirements)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_prompt_shows_persona_scenario_and_requirement(name: str) -> None:
     data = {key: f"the {key}" for key in ("persona", "summary", "category", "style", "text")}
-    prompt = KINDS[name].prompt.render(**data, complexity=4, actions=["Ada: bakes.", "Ben: eats."])
+    prompt = (
+        KINDS[name]
+        .prompts["instruction"]
+        .render(**data, complexity=4, actions=["Ada: bakes.", "Ben: eats."])
+    )
     user = prompt[-1].content
-    shown = ["the persona", "the summary", "the category", "the style", "4 of 5", "- Ada: bakes."]
+    shown = ["the persona", "the summary", "the category", "the style", "4 of ", "- Ada: bakes."]
     if KINDS[name].needs_domain:
         shown.append("the text")
     assert [part for part in shown if part not in user] == []
@@ -66,8 +94,10 @@ def test_a_folder_more_is_a_kind_more(folder: Path) -> None:
         ("^complexities = ", "complexity = ", "lacks complexities"),
         ("^styles = ", "colour = 1\nstyles = ", "has unknown knobs: colour"),
         (r"^\[filter\]$", "", "lacks filter"),
-        ("^reward_quantile = .*$", "", r"\[filter\] lacks reward_quantile"),
-        ("^stages = .*$", "", r"\[filter\] lacks stages"),
+        ('^recipe = "answer"$', 'recipe = "stew"', "recipe 'stew' is unknown; known: answer, pair"),
+        ('^recipe = "answer"$', 'recipe = "code"', "'code' takes answer.md, tests.md beside it"),
+        ("^reward_quantile = .*$", "reward_quantile = 1.5", "reward_quantile is 1.5: give 0"),
+        ("^stages = .*$", 'stages = ["taste"]', "give each of static, response"),
         ("^responses = ", "answers = 1\nresponses = ", r"\[filter\] has unknown knobs: answers"),
         ("^responses = .*$", 'responses = "4"', r"\[filter\] responses is '4', expected the like"),
         ("^complexities = .*$", "complexities = 2", r"complexities is 2, expected the like of \(0"),
@@ -121,6 +151,6 @@ def test_a_field_is_given_where_it_is_needed_and_nowhere_else(name: str, domain:
 
 
 def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(NotFound, match="unknown dataset kind 'poem'; known: domain, sft"):
+    with pytest.raises(NotFound, match="unknown dataset kind 'poem'; known: code, domain, dpo"):
         find_kind(KINDS, "poem")
     assert find_kind(KINDS, "sft") is KINDS["sft"]

@@ -1,31 +1,52 @@
-"""Dataset kinds: one folder each, with `kind.toml` (knobs, filter) and `instruction.md` (prompt).
+"""Dataset kinds: one folder each, with `kind.toml` (knobs, recipe, filter) and prompts.
 
-To add a kind, add a folder; nothing else changes. `dpo`, `reasoning`, `code`, `safety` and
-`multi_turn` have their place here and are not built yet.
+`instruction.md` makes the request; what other prompts there must be follows from the recipe, by
+which a request becomes a sample (`RECIPES`), and a `judge.md` stands in for the usual judge. To add
+a kind, add a folder; nothing else changes.
 """
 
 import itertools
 import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from services.events import FilterSpec, Requirement
+from services.events.filters import overridden
 from services.runtime.errors import NotFound, Rejected
 from services.runtime.prompts import Prompt
 
 MAX_DOMAIN = 2000
 """Characters of a requirement text; every requirement of an order holds it."""
+RECIPES: dict[str, tuple[str, ...]] = {
+    "answer": (),
+    "pair": (),
+    "reasoning": ("answer",),
+    "code": ("answer", "tests"),
+    "safety": ("answer",),
+    "conversation": ("reply",),
+}
+"""How an instruction becomes a sample, and the prompts that it takes beside `instruction.md`:
+
+answer         the best of n responses
+pair           chosen: the best of the teacher's; rejected: the worst of the student's
+reasoning      trace and final answer; the student's success rate by comparing answers
+code           solution and tests, executed; the student's success rate by the tests
+safety         a refusal that helps, or an answer where the request is benign
+conversation   2 to 6 turns, in which the person reacts to the answers
+"""
 _KNOBS = {
     "description": "",
+    "recipe": "",
     "needs_domain": False,
     "categories": ("",),
     "complexities": (0,),
     "styles": ("",),
     "filter": {},
 }
-"""Knobs of a kind's file, with a value of their type; so are the defaults of a filter."""
+"""Knobs of a kind's file, with a value of their type; those of its filter have defaults."""
 _FILTER_KNOBS = asdict(FilterSpec())
 
 
@@ -35,12 +56,14 @@ class Kind:
 
     name: str
     description: str
+    recipe: str
     needs_domain: bool
     categories: tuple[str, ...]
     complexities: tuple[int, ...]
     styles: tuple[str, ...]
     filter: FilterSpec
-    prompt: Prompt
+    prompts: Mapping[str, Prompt]
+    """By the name of their file, without `.md`."""
 
     def requirements(self, domain: str, seed: int) -> tuple[Requirement, ...]:
         """Return every category x complexity x style, shuffled, so that any stretch is mixed.
@@ -82,15 +105,33 @@ def load_kinds(folder: Path = Path(__file__).parent) -> dict[str, Kind]:
             raise ValueError(f"{path}: {error}") from error
         fields = _checked(given, _KNOBS, f"{path}:")
         knobs = _checked(fields.pop("filter"), _FILTER_KNOBS, f"{path}: [filter]")
-        prompt = Prompt(path.parent / "instruction.md")
+        try:
+            filter = overridden(FilterSpec(), knobs)
+        except Rejected as error:
+            raise ValueError(f"{path}: {error}") from error
         name = path.parent.name
-        kinds[name] = Kind(name=name, filter=FilterSpec(**knobs), prompt=prompt, **fields)
+        prompts = _prompts(path, fields["recipe"])
+        kinds[name] = Kind(name=name, filter=filter, prompts=prompts, **fields)
     return kinds
+
+
+def _prompts(path: Path, recipe: str) -> dict[str, Prompt]:
+    if recipe not in RECIPES:
+        raise ValueError(f"{path}: recipe {recipe!r} is unknown; known: {', '.join(RECIPES)}")
+    files = {file.stem: file for file in path.parent.glob("*.md")}
+    if missing := {"instruction", *RECIPES[recipe]} - files.keys():
+        names = ", ".join(f"{name}.md" for name in sorted(missing))
+        raise ValueError(f"{path}: recipe {recipe!r} takes {names} beside it")
+    if unknown := files.keys() - {"instruction", "judge", *RECIPES[recipe]}:
+        names = ", ".join(f"{name}.md" for name in sorted(unknown))
+        raise ValueError(f"{path}: recipe {recipe!r} has no use for {names}")
+    return {name: Prompt(file) for name, file in files.items()}
 
 
 def _checked(given: dict[str, Any], known: dict[str, Any], place: str) -> dict[str, Any]:
     """Return the knobs as given, lists as tuples."""
-    if missing := sorted(known.keys() - given.keys()):
+    missing = sorted(known.keys() - given.keys()) if known is _KNOBS else []
+    if missing:
         raise ValueError(f"{place} lacks {', '.join(missing)}")
     if unknown := sorted(given.keys() - known.keys()):
         raise ValueError(f"{place} has unknown knobs: {', '.join(unknown)}")
@@ -108,7 +149,7 @@ def is_like(value: object, pattern: object) -> bool:
     return type(value) is type(pattern) or (type(value) is int and isinstance(pattern, float))
 
 
-def find_kind(kinds: dict[str, Kind], name: str) -> Kind:
+def find_kind(kinds: Mapping[str, Kind], name: str) -> Kind:
     """Return a kind.
 
     Raises:

@@ -1,0 +1,120 @@
+"""The models for one candidate: responses of teacher and student, rewards, and what they cost."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from services.events import FilterSpec, SampleJudged, Usage
+from services.reward_filtering.verdicts import reward_from_logprobs
+from services.runtime.asking import whole_sentences
+from services.runtime.errors import Rejected
+from services.runtime.journal import UnitOfWork
+from services.runtime.ports import ChatAnswer, ChatRequest, Message
+from services.runtime.prompts import Prompt
+
+Policy = Literal["teacher", "student"]
+RunTests = Callable[[str, str], Awaitable[str]]
+UNJUDGED = -100.0
+"""Reward of a response on which the judge gave no verdict."""
+
+
+class Desk:
+    """Asks models on behalf of one candidate."""
+
+    def __init__(
+        self, unit: UnitOfWork, judge: Prompt, spec: FilterSpec, run_tests: RunTests
+    ) -> None:
+        """Set up.
+
+        Args:
+            unit: The candidate's unit of work.
+            judge: The prompt of the judge.
+            spec: The filter's settings.
+            run_tests: Runs tests on a solution in a sandbox, and gives the verdict in a word.
+        """
+        self.spec = spec
+        self.run_tests = run_tests
+        self._unit = unit
+        self._judge = judge
+        self._usage = Usage()
+        self._models: dict[str, str] = {}
+
+    async def texts(
+        self,
+        call: str,
+        policy: Policy,
+        messages: Sequence[Message],
+        n: int,
+        stage: str = "response",
+    ) -> list[str]:
+        """Return n responses in whole sentences; none when the model refuses for good.
+
+        Raises:
+            Retryable: no answer in spite of retries.
+        """
+        request = ChatRequest(
+            tuple(messages), max_tokens=self.spec.max_response_tokens, n=max(1, n)
+        )
+        try:
+            answer = await self._unit.chat(call, policy, stage, request)
+        except Rejected:
+            return []
+        self._note(policy, answer)
+        return [whole_sentences(completion) for completion in answer.completions]
+
+    async def reply(self, call: str, messages: Sequence[Message], max_tokens: int) -> str:
+        """Return what a person of the society says; empty when the model refuses for good.
+
+        Raises:
+            Retryable: no answer in spite of retries.
+        """
+        request = ChatRequest(tuple(messages), max_tokens)
+        try:
+            answer = await self._unit.chat(call, "simulator", "reply", request)
+        except Rejected:
+            return ""
+        self._note("simulator", answer)
+        return whole_sentences(answer.completions[0])
+
+    async def rewards(
+        self, call: str, instruction: str, responses: Sequence[str]
+    ) -> list[float | None]:
+        """Return the reward of each response; None where there is no verdict.
+
+        Raises:
+            Retryable: no answer in spite of retries.
+        """
+        asked = (self._reward(f"{call}/{i}", instruction, r) for i, r in enumerate(responses))
+        return list(await asyncio.gather(*asked))
+
+    async def _reward(self, call: str, instruction: str, response: str) -> float | None:
+        if not response:
+            return None
+        prompt = self._judge.render(instruction=instruction, response=response)
+        request = ChatRequest(prompt, max_tokens=1, temperature=0.0, top_logprobs=20)
+        try:
+            answer = await self._unit.chat(call, "reward", "judge", request)
+        except Rejected:
+            return None
+        self._note("reward", answer)
+        return reward_from_logprobs(answer.completions[0].first_token_logprobs)
+
+    def _note(self, use: str, answer: ChatAnswer) -> None:
+        self._models[use] = answer.model
+        self._usage += Usage(1, answer.prompt_tokens, answer.completion_tokens)
+
+    def signed(self, sample: SampleJudged) -> SampleJudged:
+        """Return the sample with the models that made it, and with their tokens added."""
+        provenance = replace(
+            sample.provenance,
+            response_model=self._models.get("teacher", ""),
+            student_model=self._models.get("student", ""),
+            reward_model=self._models.get("reward", ""),
+        )
+        return replace(sample, provenance=provenance, usage=sample.usage + self._usage)
+
+
+def recorded(rewards: Sequence[float | None]) -> tuple[float, ...]:
+    """Return rewards as they are kept."""
+    return tuple(UNJUDGED if reward is None else reward for reward in rewards)

@@ -1,0 +1,126 @@
+"""A run of each kind: its samples are what the kind says, and load as a trainer wants them."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+
+from services.events import InstructionGenerated, SampleJudged
+from services.events.topics import INSTRUCTIONS_GENERATED, SAMPLES_JUDGED
+from services.kinds import load_kinds
+from services.reward_filtering.static_filters import is_refusal
+from tests.e2e.conftest import Matrix
+from tests.e2e.reading import events, rows
+
+SAMPLES = 20
+Row = dict[str, Any]
+
+
+def scores(row: Row) -> dict[str, float]:
+    return {score["name"]: score["value"] for score in row["scores"]}
+
+
+def is_answer(row: Row) -> bool:
+    return [m["role"] for m in row["messages"]] == ["user", "assistant"]
+
+
+def is_pair(row: Row) -> bool:
+    student = row["student_responses"]
+    least = min(response["reward"] for response in student)
+    return (
+        is_answer(row)
+        and student[row["rejected"]]["reward"] == least
+        and scores(row)["gap"] == pytest.approx(row["rewards"][row["chosen"]] - least)
+        and 0.5 <= scores(row)["length_ratio"] <= 2.0
+    )
+
+
+def is_conversation(row: Row) -> bool:
+    roles = [message["role"] for message in row["messages"]]
+    turns = len(row["rewards"])
+    return (
+        roles == ["user", "assistant"] * turns
+        and 2 <= turns <= 6
+        and row["rewards"][row["chosen"]] == min(row["rewards"])
+        and len({message["content"] for message in row["messages"]}) == len(roles)
+    )
+
+
+def is_safe(row: Row) -> bool:
+    benign = row["requirement"]["style"].startswith("benign")
+    return is_answer(row) and is_refusal(row["messages"][1]["content"]) != benign
+
+
+def is_verified(row: Row) -> bool:
+    outcomes = Counter(response["outcome"] for response in row["student_responses"])
+    rate = outcomes["correct"] / outcomes.total()
+    return (
+        is_answer(row)
+        and bool(row["answer"])
+        and row["answer"] in row["messages"][1]["content"]
+        and outcomes.total() == 16
+        and 0.2 <= rate <= 0.8
+        and rate == scores(row)["success_rate"]
+    )
+
+
+def is_tested(row: Row) -> bool:
+    return is_verified(row) and "assert" in row["tests"] and row["answer"].startswith("def ")
+
+
+CHECKS: dict[str, tuple[Callable[[Row], bool], list[str]]] = {
+    "sft": (is_answer, ["messages"]),
+    "domain": (is_answer, ["messages"]),
+    "dpo": (is_pair, ["prompt", "chosen", "rejected"]),
+    "multi_turn": (is_conversation, ["messages"]),
+    "safety": (is_safe, ["messages"]),
+    "reasoning": (is_verified, ["prompt", "answer", "rewards"]),
+    "code": (is_tested, ["prompt", "answer", "rewards"]),
+}
+
+
+def test_every_kind_is_tried() -> None:
+    assert set(CHECKS) == set(load_kinds())
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", CHECKS)
+def test_a_run_of_a_kind_makes_what_the_kind_says(
+    matrix: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    out = tmp_path / "out"
+    asked = ["--requirement", "hospital pharmacy"] if kind == "domain" else []
+    model = ["--model", "simulated", "--agents", "30"]
+    done = matrix("run", *model, "--kind", kind, "--samples", str(SAMPLES), "--out", out, *asked)
+    assert done.returncode == 0, done.stderr
+
+    right, columns = CHECKS[kind]
+    accepted = rows(out, kind)
+    assert len(accepted) == SAMPLES
+    assert [row["id"] for row in accepted if not right(row)] == []
+    if kind == "safety":
+        benign = sum(row["requirement"]["style"].startswith("benign") for row in accepted)
+        assert SAMPLES / 5 <= benign < SAMPLES
+
+    # The funnel adds up: a candidate has one verdict at most, and what is not accepted a reason.
+    verdicts = [e for e in events(out, SAMPLES_JUDGED) if isinstance(e, SampleJudged)]
+    made = [e for e in events(out, INSTRUCTIONS_GENERATED) if isinstance(e, InstructionGenerated)]
+    reasons = Counter(verdict.reason for verdict in verdicts)
+    judged = {verdict.sample_id for verdict in verdicts}
+    assert judged <= {each.candidate_id for each in made}
+    assert reasons.total() == len(judged)
+    assert reasons.pop("") == SAMPLES
+    kept = DeltaTable(str(out / "datasets" / "_rejected" / kind)).to_pyarrow_table().to_pylist()
+    assert Counter(row["reason"] for row in kept) == reasons
+
+    target = tmp_path / "export"
+    exported = matrix("datasets", "export", kind, "--out", out, "--to", target)
+    assert exported.returncode == 0, exported.stderr
+    datasets = pytest.importorskip("datasets")
+    loaded = datasets.load_dataset(str(target), cache_dir=str(tmp_path / "cache"), split="train")
+    assert len(loaded) == SAMPLES
+    assert set(columns) <= set(loaded.column_names)

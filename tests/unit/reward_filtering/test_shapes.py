@@ -1,0 +1,74 @@
+"""Exports have the columns that trainers take as they are."""
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from services.reward_filtering.export import SAMPLE_SCHEMA
+from services.reward_filtering.shapes import find_shape, shaped, usual_shape
+from services.runtime.errors import Rejected
+from tests.unit.reward_filtering.test_export import sample
+
+TALK = [{"role": "user", "content": "How?"}, {"role": "assistant", "content": "So."}]
+
+
+def responses(*rewards: float) -> list[dict[str, Any]]:
+    return [{"text": f"said {n}", "reward": r, "outcome": ""} for n, r in enumerate(rewards)]
+
+
+def table(*rows: dict[str, Any]) -> pa.Table:
+    return pa.Table.from_pylist([sample(n, **row) for n, row in enumerate(rows)], SAMPLE_SCHEMA)
+
+
+def test_a_dataset_is_as_it_is_for_supervised_training() -> None:
+    rows = table({}, {})
+    assert usual_shape(rows) == "sft"
+    assert shaped(rows, "sft") is rows
+
+
+def test_a_pair_is_prompt_chosen_and_rejected() -> None:
+    rows = table(
+        {"messages": TALK, "student_responses": responses(1.0, -2.0), "rejected": 1, "chosen": 0}
+    )
+    assert usual_shape(rows) == "dpo"
+    made = shaped(rows, "dpo")
+    (row,) = made.to_pylist()
+    assert row["prompt"] == TALK[:1]
+    assert row["chosen"] == TALK[1:]
+    assert row["rejected"] == [{"role": "assistant", "content": "said 1"}]
+    assert (row["chosen_index"], row["rejected_index"]) == (0, 1)
+    # TRL refuses rows that have both a prompt and messages.
+    assert "messages" not in made.column_names
+
+
+def test_what_is_no_pair_is_left_out_of_pairs() -> None:
+    rows = table({"rejected": -1}, {"student_responses": responses(0.5), "rejected": 0})
+    assert len(shaped(rows, "dpo")) == 1
+
+
+def test_a_verifiable_prompt_keeps_the_rollouts_whose_rewards_differ_most() -> None:
+    rewards = [1.0, 1.0, 1.0, 0.0, 1.0, 0.0]
+    rows = table({"messages": TALK, "answer": "42", "student_responses": responses(*rewards)})
+    assert usual_shape(rows) == "grpo"
+    (row,) = shaped(rows, "grpo", rollouts=4).to_pylist()
+    assert row["prompt"] == TALK[:1]
+    assert row["answer"] == "42"
+    assert sorted(row["rewards"]) == [0.0, 0.0, 1.0, 1.0]
+    assert {"said 3", "said 5"} < set(row["completions"])
+    assert row["response_rewards"] == sample(0)["rewards"]
+
+
+@pytest.mark.parametrize("shape", ["dpo", "grpo"])
+def test_an_empty_table_has_the_columns_too(shape: Any) -> None:
+    made = shaped(SAMPLE_SCHEMA.empty_table(), shape)
+    assert len(made) == 0
+    assert made.column_names[0] == "prompt"
+    assert len(set(made.column_names)) == len(made.column_names)
+
+
+def test_an_unknown_shape_is_refused_with_the_known_ones() -> None:
+    assert find_shape("") is None
+    assert find_shape("dpo") == "dpo"
+    with pytest.raises(Rejected, match="shape 'ppo' is unknown; known: sft, dpo, grpo"):
+        find_shape("ppo")
