@@ -29,8 +29,12 @@ def filter_overrides(given: Sequence[str]) -> pb.FilterOverrides:
         if name == "stages":
             overrides.stages.extend(part.strip() for part in value.split(","))
         else:
-            setattr(overrides, name, _number(name, value))
+            setattr(overrides, name, value if _is_text(name) else _number(name, value))
     return overrides
+
+
+def _is_text(name: str) -> bool:
+    return _FIELDS[name].type == FieldDescriptor.TYPE_STRING
 
 
 def _number(name: str, value: str) -> int | float:

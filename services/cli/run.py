@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from services.cli.console import configure_logs, console, note, tell
+from services.cli.filters import filter_overrides
 from services.cli.live import RunView
 from services.cli.samples import print_samples
 from services.cli.summary import summary
@@ -20,6 +21,7 @@ from services.local.progress import Progress
 from services.local.settings import RunSettings
 from services.reward_filtering.export import SAMPLE_SCHEMA
 from services.runtime.errors import Retryable
+from services.runtime.protobuf import given_fields
 from services.runtime.tables import Table
 
 _SHOWN = 3
@@ -37,7 +39,7 @@ class CommunicationChoice(StrEnum):
 def run(
     agents: Annotated[int, typer.Option(min=1, help="People of the society.")] = 25,
     samples: Annotated[int, typer.Option(min=1, help="Accepted samples to make.")] = 12,
-    kind: Annotated[str, typer.Option(help="Dataset kind: sft, domain.")] = "sft",
+    kind: Annotated[str, typer.Option(help="Dataset kind: a folder of services/kinds.")] = "sft",
     requirement: Annotated[
         str, typer.Option(help="Your field in free text, for kind domain.")
     ] = "",
@@ -51,6 +53,18 @@ def run(
         typer.Option(help="local (a real 135M LLM in this process), simulated, or a server's URL."),
     ] = "local",
     model_name: Annotated[str, typer.Option(help="Model to ask the server for.")] = "",
+    student: Annotated[
+        str, typer.Option(help="URL of the model that you train; by default the same as --model.")
+    ] = "",
+    student_name: Annotated[str, typer.Option(help="Model to ask that server for.")] = "",
+    filter: Annotated[
+        list[str] | None,
+        typer.Option(help="A filter setting that differs from the kind's, as responses=8."),
+    ] = None,
+    benchmark: Annotated[
+        list[Path] | None,
+        typer.Option(help="JSONL, text, CSV or Parquet of items that no instruction may repeat."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Directory of this run; start again to go on.")] = Path(
         "data"
     ),
@@ -82,7 +96,9 @@ def run(
     """
     configure_logs(verbose)
     key = os.environ.get("MATRIX_MODEL_API_KEY", "")
-    choice = ModelChoice(model, model_name, key, concurrency, patience, timeout)
+    choice = ModelChoice(
+        model, model_name, key, concurrency, patience, timeout, student, student_name
+    )
     settings = RunSettings(
         out=out,
         model=choice,
@@ -95,6 +111,8 @@ def run(
         seed=seed,
         communication=communication.value,
         deterministic=deterministic,
+        filters=given_fields(filter_overrides(filter or [])),
+        benchmarks=tuple(benchmark or ()),
     )
     progress = Progress()
     try:

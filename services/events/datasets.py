@@ -42,6 +42,8 @@ class FilterSpec:
     min_turns: int = 2
     max_turns: int = 6
     min_benign_share: float = 0.2
+    language: str = ""
+    max_word_jaccard: float = 0.75
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,13 @@ from services.events.datasets import FilterSpec
 from services.runtime.errors import Rejected
 
 STAGES = ("static", "response", "verifiable", "rip", "margin")
+LANGUAGES = frozenset(
+    """af am an ar as av az ba be bg bh bn bo br bs ca ce co cs cv cy da de dv el en eo es et eu fa
+    fi fr fy ga gd gl gn gu gv he hi hr ht hu hy ia id ie io is it ja jv ka kk km kn ko ku kv kw ky
+    la lb li lo lt lv mg mk ml mn mr ms mt my ne nl nn no oc or os pa pl ps pt qu rm ro ru sa sc sd
+    sh si sk sl so sq sr su sv sw ta te tg th tk tl tr tt ug uk ur uz vi vo wa yi yo zh""".split()
+)
+"""ISO 639-1 codes that texts can be checked for: those of fastText's lid.176."""
 _WORDS = (1, 10_000)
 _RANGES: Mapping[str, tuple[float, float]] = {
     "responses": (1, 64),
@@ -32,8 +39,9 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "min_turns": (1, 6),
     "max_turns": (1, 6),
     "min_benign_share": (0.0, 1.0),
+    "max_word_jaccard": (0.0, 1.0),
 }
-_OPEN = {"max_jaccard": 0.0, "reward_quantile": 1.0}
+_OPEN = {"max_jaccard": 0.0, "max_word_jaccard": 0.0, "reward_quantile": 1.0}
 """Bounds that are no value themselves: everything would be a duplicate, or nothing good enough."""
 
 
@@ -46,8 +54,11 @@ def overridden(spec: FilterSpec, overrides: Mapping[str, Any]) -> FilterSpec:
     for name, value in overrides.items():
         if name == "stages":
             _check_stages(value)
+        elif name == "language":
+            check_language(value)
         elif name not in _RANGES:
-            raise Rejected(f"filter setting {name!r} is unknown; known: {', '.join(_RANGES)}")
+            known = ", ".join(("stages", "language", *_RANGES))
+            raise Rejected(f"filter setting {name!r} is unknown; known: {known}")
         else:
             least, most = _RANGES[name]
             # Written so that not-a-number is refused too.
@@ -62,6 +73,19 @@ def overridden(spec: FilterSpec, overrides: Mapping[str, Any]) -> FilterSpec:
         if least > most:
             raise Rejected(f"filter settings: min_{what} {least} is above max_{what} {most}")
     return changed
+
+
+def check_language(code: str) -> None:
+    """Refuse what is no code of a language that texts can be checked for.
+
+    Raises:
+        Rejected: it is neither empty nor one of `LANGUAGES`.
+    """
+    if code and code not in LANGUAGES:
+        raise Rejected(
+            f"language {code!r} is not known: give an ISO 639-1 code, one of "
+            f"{', '.join(sorted(LANGUAGES))}, or none for any language"
+        )
 
 
 def _described(name: str) -> str:

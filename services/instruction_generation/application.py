@@ -76,7 +76,9 @@ class Generation:
         except (Rejected, NotFound) as error:
             _log.error("claim without material", candidate=claim.candidate_id, reason=str(error))
             return self.nothing(claim), unit.forget()
-        draft = await _drafted(unit, kind, scenario, card, claim.requirement)
+        draft = await _drafted(
+            unit, kind, scenario, card, claim.requirement, dataset.filter.language
+        )
         event = InstructionGenerated(
             candidate_id=claim.candidate_id,
             dataset=claim.dataset,
@@ -171,7 +173,12 @@ async def preview(
     """
     card = member(scenario, agent_id or scenario.agents[0].agent_id)
     return await _drafted(
-        unrecorded(model).unit("preview", scenario.scenario_id), kind, scenario, card, requirement
+        unrecorded(model).unit("preview", scenario.scenario_id),
+        kind,
+        scenario,
+        card,
+        requirement,
+        kind.filter.language,
     )
 
 
@@ -193,6 +200,7 @@ async def _drafted(
     scenario: ScenarioExtracted,
     card: AgentCard,
     requirement: Requirement,
+    language: str,
 ) -> Draft:
     prompt = kind.prompts["instruction"].render(
         persona=_persona(card),
@@ -202,6 +210,7 @@ async def _drafted(
         style=requirement.style,
         complexity=requirement.complexity,
         text=requirement.text,
+        language=language,
     )
     request = ChatRequest(prompt, _INSTRUCTION_TOKENS, temperature=0.7)
     text, model, usage = "", "", Usage()

@@ -26,6 +26,7 @@ from services.message_modulation.domain import Communication
 from services.message_modulation.routing import Router
 from services.reward_filtering.application import Filtering
 from services.reward_filtering.consumer import FilteringConsumer
+from services.reward_filtering.contamination import ContaminationIndex
 from services.reward_filtering.writer import DatasetWriter
 from services.runtime.journal import ModelJournal
 from services.runtime.metrics import Metrics
@@ -57,6 +58,7 @@ class Composition:
         metrics: Metrics,
         clock: Clock,
         seeded: bool,
+        benchmarks: ContaminationIndex | None = None,
     ) -> None:
         self.log = log
         self.embedder = embedder
@@ -89,7 +91,12 @@ class Composition:
             Generation(self.planner, kinds, self.journal, clock), log
         )
         self.filtering = Filtering(
-            self.journal, embedder, prompts_of(services.reward_filtering), kinds, clock
+            self.journal,
+            embedder,
+            prompts_of(services.reward_filtering),
+            kinds,
+            clock,
+            benchmarks=benchmarks,
         )
         self._filtering_consumer = FilteringConsumer(self.filtering, log)
         self.writer_source = log.consumer("dataset-writer", [t.SAMPLES_JUDGED.name])

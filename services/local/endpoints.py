@@ -30,6 +30,10 @@ class ModelChoice:
     """Calls at once."""
     patience_seconds: float = 120.0
     timeout_seconds: float = 120.0
+    student: str = ""
+    """Address of the server of the model in training; that of `spec` when empty."""
+    student_name: str = ""
+    """Model asked of it; its first one when empty."""
 
     def __repr__(self) -> str:
         return f"ModelChoice(spec={self.spec!r}, name={self.name!r})"
@@ -65,7 +69,7 @@ async def open_models(
         endpoint = Endpoint(url, "simulated")
         try:
             async with HttpModels(
-                dict.fromkeys(ROLES, endpoint), metrics, choice.slots or 64, settings
+                await _endpoints(endpoint, choice), metrics, choice.slots or 64, settings
             ) as models:
                 yield OpenModels(models, models, "simulated", {})
         finally:
@@ -76,17 +80,14 @@ async def open_models(
     local = LocalModel(scratch / "llama.log") if choice.spec == "local" else None
     if local is not None:
         url, name, slots = await local.start(), LocalModel.name, SLOTS
-        limits = {"responses": 2, "max_response_tokens": 100}
+        limits = {"responses": 2, "student_responses": 2, "max_response_tokens": 100}
     else:
         url, slots = _address(choice.spec), 64
-        names = await served_models(url, choice.api_key)
-        name = choice.name or (names[0] if names else "")
-        if name not in names:
-            raise Rejected(f"{url} serves {', '.join(names) or 'no model'}, not {name!r}")
+        name = await _served(url, choice.name, choice.api_key)
     endpoint = Endpoint(url, name, choice.api_key)
     try:
         async with HttpModels(
-            dict.fromkeys(ROLES, endpoint), metrics, choice.slots or slots, settings
+            await _endpoints(endpoint, choice), metrics, choice.slots or slots, settings
         ) as models:
             yield OpenModels(models, embedder, name, limits)
     finally:
@@ -95,8 +96,28 @@ async def open_models(
             await local.stop()
 
 
-def _address(spec: str) -> str:
+async def _endpoints(endpoint: Endpoint, choice: ModelChoice) -> dict[Role, Endpoint]:
+    endpoints = dict.fromkeys(ROLES, endpoint)
+    if choice.student:
+        url = _address(choice.student, "--student")
+        name = await _served(url, choice.student_name, choice.api_key)
+        endpoints["student"] = Endpoint(url, name, choice.api_key)
+    return endpoints
+
+
+async def _served(url: str, name: str, api_key: str) -> str:
+    """Return the name of a model that a server has, its first one when `name` is empty."""
+    names = await served_models(url, api_key)
+    found = name or (names[0] if names else "")
+    if found not in names:
+        raise Rejected(f"{url} serves {', '.join(names) or 'no model'}, not {found!r}")
+    return found
+
+
+def _address(spec: str, option: str = "--model") -> str:
     if not spec.startswith(("http://", "https://")):
+        if option != "--model":
+            raise Rejected(f"{option} {spec!r} is no address like http://127.0.0.1:8001")
         raise Rejected(
             f"--model {spec!r} is neither 'local', 'simulated' nor an address like "
             "http://127.0.0.1:8000"

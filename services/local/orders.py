@@ -1,7 +1,10 @@
 """What a run is to make: a new dataset, the rest of an order, or more of a filled one."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from services.events import DatasetDeclared
-from services.instruction_generation.orders import check_name, extended, ordered
+from services.instruction_generation.orders import check_name, extended, filtered, ordered
 from services.kinds import Kind, find_kind
 from services.local.settings import RunSettings
 from services.runtime.errors import Rejected
@@ -14,7 +17,9 @@ def check_order(settings: RunSettings, kinds: dict[str, Kind]) -> None:
         NotFound: no such kind.
         Rejected: a name or a requirement that cannot be used.
     """
-    find_kind(kinds, settings.kind).requirements(settings.requirement, 0)
+    kind = find_kind(kinds, settings.kind)
+    kind.requirements(settings.requirement, 0)
+    filtered(kind.filter, settings.filters)
     check_name(settings.dataset)
 
 
@@ -22,7 +27,7 @@ def new_order(
     settings: RunSettings,
     kinds: dict[str, Kind],
     regions: dict[str, int],
-    limits: dict[str, int],
+    limits: Mapping[str, Any],
     now: float,
 ) -> DatasetDeclared:
     """Return the order for a dataset that does not exist yet."""

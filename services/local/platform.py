@@ -18,6 +18,7 @@ from services.local.progress import Progress
 from services.local.run_directory import Identity, RunDirectory
 from services.local.settings import RunSettings
 from services.local.society import chosen_profiles, import_society, known_society
+from services.reward_filtering.contamination import benchmark_index
 from services.reward_filtering.export import SAMPLE_SCHEMA
 from services.runtime.ports import Clock
 from services.runtime.refusals import ProbedModel
@@ -71,6 +72,7 @@ class Platform:
         settings, progress = self._settings, self._progress
         kinds = load_kinds()
         check_order(settings, kinds)
+        benchmarks = benchmark_index(settings.benchmarks)
         profiles, fingerprint = chosen_profiles(settings.profiles, settings.agents)
         progress.problems = [str(problem) for problem in profiles.problems]
         with RunDirectory(settings.out) as directory:
@@ -101,6 +103,7 @@ class Platform:
                         progress.metrics,
                         self._clock,
                         seeded=settings.deterministic,
+                        benchmarks=benchmarks,
                     )
                     progress.phase = "reading the log"
                     await composition.restore()
@@ -129,7 +132,13 @@ class Platform:
             society = made.society
         regions, known = dict(society.regions), planner.datasets.get(settings.dataset)
         order = (
-            new_order(settings, composition.kinds, regions, models.limits, self._clock())
+            new_order(
+                settings,
+                composition.kinds,
+                regions,
+                models.limits | dict(settings.filters),
+                self._clock(),
+            )
             if known is None
             else next_order(settings, known, shown, regions)
         )

@@ -1,7 +1,9 @@
 """What one run is asked for."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from services.local.endpoints import ModelChoice
 from services.message_modulation.domain import Communication
@@ -23,6 +25,10 @@ class RunSettings:
     seed: int = 0
     communication: Communication = "structured"
     deterministic: bool = False
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the kind's filter that differ, by name."""
+    benchmarks: tuple[Path, ...] = ()
+    """Files of benchmark items that no instruction may repeat."""
 
     @property
     def dataset(self) -> str:

@@ -11,6 +11,7 @@ from services.events.dead_letters import DeadLetterTopic
 from services.kinds import load_kinds
 from services.reward_filtering.application import Filtering
 from services.reward_filtering.consumer import FilteringConsumer
+from services.reward_filtering.contamination import benchmark_index
 from services.reward_filtering.delivering import Delivering, SettledSource
 from services.reward_filtering.export import SAMPLE_SCHEMA
 from services.reward_filtering.export_stream import Exports
@@ -46,7 +47,15 @@ def compose(backbone: Backbone) -> Composed:
         restored=[t.REWARD_FILTERING_ANSWERS.name],
     )
     journal = backbone.journal(t.REWARD_FILTERING_ANSWERS.name, ownership)
-    filtering = Filtering(journal, backbone.models, prompts, kinds, backbone.clock, ownership.owns)
+    filtering = Filtering(
+        journal,
+        backbone.models,
+        prompts,
+        kinds,
+        backbone.clock,
+        ownership.owns,
+        benchmarks=benchmark_index(settings.benchmarks.split(",")),
+    )
     consumer = FilteringConsumer(filtering, ownership)
     letters = DeadLetterTopic(backbone.publisher, backbone.metrics)
     worker = Worker(

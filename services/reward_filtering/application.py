@@ -13,7 +13,9 @@ from services.events import (
 )
 from services.kinds import Kind, find_kind
 from services.reward_filtering import deciding
+from services.reward_filtering.contamination import ContaminationIndex
 from services.reward_filtering.domain import Stratum, remember_accepted
+from services.reward_filtering.languages import language_reason
 from services.reward_filtering.near_duplicates import NearDuplicates, is_duplicate
 from services.reward_filtering.recipes.answering import answered
 from services.reward_filtering.recipes.coding import coded
@@ -55,6 +57,7 @@ class Filtering:
         clock: Clock,
         owns: Callable[[str], bool] = lambda stratum: True,
         run_tests: RunTests | None = None,
+        benchmarks: ContaminationIndex | None = None,
     ) -> None:
         self.datasets: dict[str, DatasetDeclared] = {}
         self.strata: defaultdict[str, Stratum] = defaultdict(Stratum)
@@ -66,6 +69,7 @@ class Filtering:
         self._clock = clock
         self._owns = owns
         self._run_tests = run_tests or Workbench().run_tests
+        self._benchmarks = benchmarks
 
     def set_dataset(self, dataset: DatasetDeclared) -> None:
         """Take a dataset's latest order."""
@@ -176,7 +180,10 @@ class Filtering:
     def _static(self, dataset: DatasetDeclared, instruction: str) -> str:
         spec = dataset.filter
         limits = StaticLimits(spec.min_instruction_words, spec.max_instruction_words)
-        return static_reason(instruction, limits)
+        reason = static_reason(instruction, limits) or language_reason(instruction, spec.language)
+        if not reason and self._benchmarks is not None:
+            reason = "contaminated" if self._benchmarks.is_contaminated(instruction) else ""
+        return reason
 
     def _nearness(
         self, dataset: DatasetDeclared, sample: SampleJudged, reason: str
@@ -191,9 +198,12 @@ class Filtering:
         scores = {
             **sample.scores,
             "nearest_jaccard": near.jaccard,
+            "nearest_words": near.words,
             "nearest_distance": near.distance,
         }
-        duplicate = is_duplicate(near, spec.max_jaccard, spec.min_distance)
+        duplicate = is_duplicate(
+            near, spec.max_jaccard, spec.min_distance, max_words=spec.max_word_jaccard
+        )
         return replace(sample, scores=scores), "near_duplicate" if duplicate else ""
 
     async def _measured(

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from services.events import FilterSpec, SampleJudged
 from services.reward_filtering.domain import Stratum
+from services.reward_filtering.languages import language_reason
 from services.reward_filtering.recipes.pairing import pair_of
 from services.reward_filtering.recipes.refusing import is_benign
 from services.reward_filtering.recipes.rollouts import success_band
@@ -76,6 +77,8 @@ def _response(
     )
     if reason in ("", "reward_quantile"):
         reason = _form(spec, recipe, sample, answer) or reason
+    if not reason and recipe != "code":
+        reason = language_reason(answer, spec.language)
     if "response" not in spec.stages and reason != "no_reward":
         reason = ""
     return reason, scores

@@ -6,37 +6,51 @@ Jaccard similarity is computed from stored shingles. Signatures are scanned, not
 that finds the nearest text at any similarity, which is recorded for later filtering with other
 thresholds, and it costs less memory than the tables of an LSH index (4.9 KB an entry). The scan
 of embeddings beside it is linear anyway.
+
+One word replaced costs three shingles and two words exchanged cost six: a copy of a short text with
+a few such changes keeps few of them. So texts are compared as sets of words as well, whose
+signatures need a byte a hash value only (P. Li, A. Koenig, "b-bit minwise hashing",
+arXiv 0910.3349).
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from datasketch import MinHash
 
+from services.reward_filtering.minhash_sets import (
+    MinHashSets,
+    Rows,
+    UInt32s,
+    jaccard,
+    term_hashes,
+)
 from services.reward_filtering.static_filters import words
+
+__all__ = [
+    "FARTHEST",
+    "MAX_WORDS",
+    "NearDuplicates",
+    "Nearness",
+    "is_duplicate",
+    "jaccard",
+    "shingles",
+]
 
 SHINGLE = 3
 """Words of a shingle; a shorter text is one shingle."""
 
-PERMUTATIONS = 64
-"""Hash values of a signature: its estimate of a similarity J is off by sqrt(J (1 - J) / 64)."""
-
-MARGIN = 0.2
-"""Texts whose estimate is this much below the best one are not compared exactly (3 to 4 sd)."""
+MAX_WORDS = 0.75
+"""Jaccard similarity of sets of words from which a text is a copy with words moved or replaced. Of
+planted copies it misses 1 in 60; the same template with other content stays below when a third of
+the words differ."""
 
 FARTHEST = 2.0
 """Distance when there is nothing to compare with: that of opposite vectors."""
 
 _BLOCK = 4096
 """Embeddings that are widened to 32 bits at a time."""
-
-T = TypeVar("T", bound=np.generic)
-
-_UInt32s = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,64 +65,58 @@ class Nearness:
     """1 - cosine to the nearest embedding, in [0, 2]; `FARTHEST` when there is none."""
     distance_id: str
     """Its sample id, or empty."""
+    words: float
+    """Jaccard similarity of sets of words to the most alike one, in [0, 1]."""
+    words_id: str
+    """Its sample id, or empty."""
 
 
-def is_duplicate(nearness: Nearness, max_jaccard: float = 0.7, min_distance: float = 0.08) -> bool:
-    """Tell whether a text is too near: Jaccard at or above, or distance at or below, its bound."""
-    return nearness.jaccard >= max_jaccard or nearness.distance <= min_distance
+def is_duplicate(
+    nearness: Nearness,
+    max_jaccard: float = 0.7,
+    min_distance: float = 0.08,
+    max_words: float | None = None,
+) -> bool:
+    """Tell whether a text is too near: Jaccard at or above, or distance at or below, its bound.
+
+    Args:
+        nearness: How near it is.
+        max_jaccard: Bound for shingles.
+        min_distance: Bound for embeddings.
+        max_words: Bound for sets of words, `MAX_WORDS` for example; None: they do not count.
+    """
+    return (
+        nearness.jaccard >= max_jaccard
+        or nearness.distance <= min_distance
+        or (max_words is not None and nearness.words >= max_words)
+    )
 
 
-def shingles(text: str) -> _UInt32s:
+def shingles(text: str) -> UInt32s:
     """Return the 32-bit hashes of a text's shingles, sorted and distinct."""
-    found = words(text)
+    return _shingles(words(text))
+
+
+def _shingles(found: Sequence[str]) -> UInt32s:
     count = max(1, len(found) - SHINGLE + 1) if found else 0
-    grams = (" ".join(found[start : start + SHINGLE]) for start in range(count))
-    hashes = (hashlib.blake2b(gram.encode(), digest_size=4).digest() for gram in grams)
-    return np.unique(np.frombuffer(b"".join(hashes), dtype="<u4").astype(np.uint32))
-
-
-def jaccard(first: _UInt32s, second: _UInt32s) -> float:
-    """Return the Jaccard similarity of two sets of shingles; 0 when both are empty."""
-    common = np.intersect1d(first, second, assume_unique=True).size
-    union = first.size + second.size - common
-    return common / union if union else 0.0
-
-
-class _Rows(Generic[T]):
-    """A matrix that grows by rows, its room by a quarter at a time."""
-
-    def __init__(self, width: int, dtype: type[T]) -> None:
-        self._room: npt.NDArray[T] = np.empty((8, width), dtype=dtype)
-        self._size = 0
-
-    @property
-    def filled(self) -> npt.NDArray[T]:
-        return self._room[: self._size]
-
-    def append(self, row: npt.NDArray[T]) -> None:
-        if self._size == len(self._room):
-            spare = np.empty_like(self._room[: max(8, self._size // 4)])
-            self._room = np.concatenate([self._room, spare])
-        self._room[self._size] = row
-        self._size += 1
+    return term_hashes(" ".join(found[start : start + SHINGLE]) for start in range(count))
 
 
 class NearDuplicates:
     """Accepted instructions, to hold new ones against.
 
-    An entry takes 1.5 to 1.8 KB: 256 bytes of signature, 768 of a 384-dimensional embedding in half
-    precision (which moves a distance by less than 0.001), 4 for each word, its id, and room to
+    An entry takes 1.9 to 2.2 KB: 320 bytes of signatures, 768 of a 384-dimensional embedding in
+    half precision (which moves a distance by less than 0.001), 8 for each word, its id, and room to
     grow. Equal sequences of `add` give equal answers; of equally near entries the first one added
     is named.
     """
 
     def __init__(self, seed: int = 1) -> None:
-        self._blank = MinHash(num_perm=PERMUTATIONS, seed=seed, hashfunc=int)
         self._ids: dict[str, None] = {}
-        self._shingled: list[tuple[str, _UInt32s]] = []
-        self._signatures = _Rows(PERMUTATIONS, np.uint32)
+        self._shingles = MinHashSets(seed, np.uint32)
+        self._words = MinHashSets(seed, np.uint8)
         self._embedded: list[str] = []
-        self._embeddings: _Rows[np.float16] | None = None
+        self._embeddings: Rows[np.float16] | None = None
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -128,13 +136,12 @@ class NearDuplicates:
             return
         unit = None if embedding is None else self._unit(embedding, sample_id)
         self._ids[sample_id] = None
-        hashes = shingles(text)
-        if hashes.size:
-            self._shingled.append((sample_id, hashes))
-            self._signatures.append(self._signature(hashes))
+        found = words(text)
+        self._shingles.add(sample_id, _shingles(found))
+        self._words.add(sample_id, term_hashes(found))
         if unit is not None:
             if self._embeddings is None:
-                self._embeddings = _Rows(len(unit), np.float16)
+                self._embeddings = Rows(len(unit), np.float16)
             self._embedded.append(sample_id)
             self._embeddings.append(unit.astype(np.float16))
 
@@ -144,30 +151,16 @@ class NearDuplicates:
         Raises:
             ValueError: the embedding is zero, not finite, or not as long as the others.
         """
-        similarity, similar_id = self._most_similar(shingles(text))
+        found = words(text)
         distance, distance_id = FARTHEST, ""
         if embedding is not None:
             distance, distance_id = self._closest(self._unit(embedding, "asked for"))
-        return Nearness(similarity, similar_id, distance, distance_id)
-
-    def _signature(self, hashes: _UInt32s) -> _UInt32s:
-        sketch = self._blank.copy()
-        sketch.update_batch(hashes.tolist())
-        signature: _UInt32s = sketch.digest()
-        return signature
-
-    def _most_similar(self, hashes: _UInt32s) -> tuple[float, str]:
-        if not hashes.size or not self._shingled:
-            return 0.0, ""
-        equal = np.count_nonzero(self._signatures.filled == self._signature(hashes), axis=1)
-        least = max(1.0, float(equal.max()) - MARGIN * PERMUTATIONS)
-        best, best_id = 0.0, ""
-        for index in np.flatnonzero(equal >= least):
-            sample_id, other = self._shingled[index]
-            exact = jaccard(hashes, other)
-            if exact > best:
-                best, best_id = exact, sample_id
-        return best, best_id
+        return Nearness(
+            *self._shingles.most_similar(_shingles(found)),
+            distance,
+            distance_id,
+            *self._words.most_similar(term_hashes(found)),
+        )
 
     def _unit(self, embedding: Sequence[float], whose: str) -> npt.NDArray[np.float32]:
         vector = np.asarray(embedding, dtype=np.float32)

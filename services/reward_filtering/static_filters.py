@@ -50,6 +50,14 @@ _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\u
 _TOKEN = re.compile(f"[{_UNSPACED}]|[^\\s{_UNSPACED}]+")
 
 
+# A digit in Python's sense has a decimal value in every script.
+_OTHER_DIGIT = re.compile(r"(?![0-9])\d")
+
+
+def _ascii_digit(digit: re.Match[str]) -> str:
+    return str(unicodedata.decimal(digit[0]))
+
+
 def _bare(token: str) -> str:
     """Return a token without what is no letter, digit or mark at its ends."""
     start, end = 0, len(token)
@@ -63,9 +71,12 @@ def _bare(token: str) -> str:
 def words(text: str) -> list[str]:
     """Return the words of a text: compatibility form, case folded, no punctuation at their ends.
 
-    In scripts without spaces each character counts as a word.
+    In scripts without spaces each character counts as a word. The digits of every script become
+    0 to 9: NFKC maps full-width ones only.
     """
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = text.casefold()
+    if not text.isascii():
+        folded = _OTHER_DIGIT.sub(_ascii_digit, unicodedata.normalize("NFKC", text).casefold())
     found = (_bare(token) for token in _TOKEN.findall(folded))
     return [word for word in found if word]
 

@@ -130,6 +130,8 @@ class Settings(BaseSettings):
     communication: Literal["structured", "random", "none"] = "structured"
     reuse_after_seconds: float = Field(default=30.0, ge=0)
     """A stratum that waited so long for fresh scenarios uses those that it has once more."""
+    benchmarks: str = ""
+    """Files of benchmark items, separated by commas, that no instruction may repeat."""
     max_pending: int = Field(default=256, ge=1)
     """Messages taken from the broker and not yet done."""
 

@@ -1,5 +1,6 @@
 """A run of each kind: its samples are what the kind says, and load as a trainer wants them."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from deltalake import DeltaTable
 from services.events import InstructionGenerated, SampleJudged
 from services.events.topics import INSTRUCTIONS_GENERATED, SAMPLES_JUDGED
 from services.kinds import load_kinds
+from services.local.simulator import Simulator, SimulatorSettings
 from services.reward_filtering.static_filters import is_refusal
 from tests.e2e.conftest import Matrix
 from tests.e2e.reading import events, rows
@@ -124,3 +126,32 @@ def test_a_run_of_a_kind_makes_what_the_kind_says(
     loaded = datasets.load_dataset(str(target), cache_dir=str(tmp_path / "cache"), split="train")
     assert len(loaded) == SAMPLES
     assert set(columns) <= set(loaded.column_names)
+
+
+async def test_a_student_of_ones_own_a_filter_and_benchmarks(
+    matrix: Matrix, tmp_path: Path
+) -> None:
+    student = Simulator(SimulatorSettings(seed=5, model="apprentice"))
+    url = await student.start()
+    out, items = tmp_path / "out", tmp_path / "items.txt"
+    items.write_text("Which of the two lighthouses has a keeper who never sleeps?\n")
+    asked = ("run", "--model", "simulated", "--agents", "30", "--kind", "dpo", "--samples", "5")
+    more = ("--filter", "student_responses=3", "--benchmark", items, "--out", out)
+    try:
+        done = await asyncio.to_thread(matrix, *asked, "--student", url, *more)
+    finally:
+        await student.stop()
+    assert done.returncode == 0, done.stderr
+    made = rows(out, "dpo")
+    assert {row["student_model"] for row in made} == {"apprentice"}
+    assert {len(row["student_responses"]) for row in made} == {3}
+    assert {row["response_model"] for row in made} == {"simulated"}
+    assert student.calls >= len(made)
+
+    items.write_bytes("Où est la bibliothèque ?".encode("latin-1"))
+    refused = await asyncio.to_thread(matrix, *asked, *more)
+    assert refused.returncode == 2
+    assert str(items) in refused.stderr.replace("\n", "")
+    refused = await asyncio.to_thread(matrix, *asked, "--filter", "rollout=3", "--out", out)
+    assert refused.returncode == 2
+    assert "rollouts" in refused.stderr

@@ -35,6 +35,7 @@ from services.local.log import Log
 from services.local.simulator import SimulatorSettings
 from services.reward_filtering.application import Filtering
 from services.reward_filtering.consumer import JUDGED_AT_ONCE, FilteringConsumer
+from services.reward_filtering.contamination import benchmark_index
 from services.reward_filtering.domain import Stratum
 from services.reward_filtering.export import SAMPLE_SCHEMA
 from services.reward_filtering.writer import DatasetWriter
@@ -134,6 +135,26 @@ async def test_a_verdict_explains_itself(log: Log) -> None:
     assert verdict.rewards[verdict.chosen] == max(verdict.rewards)
     assert verdict.usage.calls == 1 + FilterSpec().responses
     assert verdict.accepted is (verdict.reason == "")
+
+
+async def test_an_instruction_in_another_language_or_of_a_benchmark_is_refused_for_free(
+    log: Log, tmp_path: Path
+) -> None:
+    items = tmp_path / "bench.jsonl"
+    items.write_text('{"question": "How many loaves does a baker bake in 7 days at 30 a day?"}')
+    asked = "Please tell me: how many loaves does a baker bake in 7 days, at 30 a DAY?"
+    foreign = "Como posso assar pão em casa sem forno, só com uma panela de ferro?"
+    async with running(log) as now:
+        index = benchmark_index([items])
+        now.filtering._benchmarks = index
+        spec = FilterSpec(language="en")
+        await now.handle(order(9, spec=spec), candidate(1, asked), candidate(2, foreign))
+        assert now.process.metrics.model.calls["response"] == 0
+        await now.handle(candidate(3, "How do I bake bread at home with an iron pot?"))
+    found = {verdict.sample_id: (verdict.stage, verdict.reason) for verdict in await verdicts(log)}
+    assert found["c1"] == ("static", "contaminated")
+    assert found["c2"] == ("static", "language")
+    assert found["c3"][0] != "static"
 
 
 async def test_a_candidate_that_comes_twice_has_one_verdict(log: Log) -> None:

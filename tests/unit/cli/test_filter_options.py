@@ -17,6 +17,10 @@ def test_settings_have_the_types_of_the_message() -> None:
     }
 
 
+def test_a_language_is_given_as_text() -> None:
+    assert given_fields(filter_overrides(["language=pt"])) == {"language": "pt"}
+
+
 def test_what_is_not_given_is_left_to_the_kind() -> None:
     assert given_fields(filter_overrides([])) == {}
 

@@ -12,6 +12,11 @@ from services.runtime.errors import Rejected
 SPEC = FilterSpec()
 
 
+def test_a_language_is_a_code_or_none() -> None:
+    assert overridden(SPEC, {"language": "pt"}).language == "pt"
+    assert overridden(SPEC, {"language": ""}).language == ""
+
+
 def test_given_settings_replace_those_of_the_kind_and_no_others() -> None:
     changed = overridden(SPEC, {"responses": 2, "min_distance": 0.0, "stages": ["response"]})
     assert (changed.responses, changed.min_distance, changed.stages) == (2, 0.0, ("response",))
@@ -49,6 +54,10 @@ def test_the_bounds_of_a_setting_can_be_given_and_nothing_beyond_them(
         ({"stages": ["magic"]}, "magic"),
         ({"min_instruction_words": 9, "max_instruction_words": 8}, "9 is above"),
         ({"min_response_words": 2000}, "2000 is above max_response_words 1000"),
+        ({"min_success": 0.9}, "min_success 0.9 is above max_success 0.8"),
+        ({"min_turns": 7}, "min_turns is 7: give 1 to 6"),
+        ({"language": "Portuguese"}, "language 'Portuguese' is not known: give an ISO 639-1 code"),
+        ({"language": "xx"}, "one of af, am"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(overrides: dict[str, Any], reason: str) -> None:

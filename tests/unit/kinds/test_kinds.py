@@ -68,7 +68,7 @@ def test_a_prompt_shows_persona_scenario_and_requirement(name: str) -> None:
     prompt = (
         KINDS[name]
         .prompts["instruction"]
-        .render(**data, complexity=4, actions=["Ada: bakes.", "Ben: eats."])
+        .render(**data, language="pt", complexity=4, actions=["Ada: bakes.", "Ben: eats."])
     )
     user = prompt[-1].content
     shown = ["the persona", "the summary", "the category", "the style", "4 of ", "- Ada: bakes."]

@@ -130,6 +130,14 @@ def test_the_verdict_on_a_pair_explains_itself() -> None:
     assert all(0.0 <= verdict.scores[name] <= 1.0 for name in ranks)
 
 
+def test_an_answer_in_another_language_is_refused() -> None:
+    russian = "Замочите чечевицу на ночь, потом варите её с луком и лавровым листом."  # noqa: RUF001
+    stages = ("static", "response")
+    assert judge(sample(said=russian), stages=stages, language="en").reason == "language"
+    assert judge(sample(said=russian), stages=stages, language="ru").accepted
+    assert judge(sample(said=russian), stages=stages).accepted
+
+
 def test_a_stage_that_is_off_refuses_nothing() -> None:
     made = pair(-1, 4.0, -9.0)
     assert judge(made, "pair", filled_with_pairs(200), stages=("static", "response")).accepted

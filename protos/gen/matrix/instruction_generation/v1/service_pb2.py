@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from matrix.events.v1 import events_pb2 as matrix_dot_events_dot_v1_dot_events__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.matrix/instruction_generation/v1/service.proto\x12 matrix.instruction_generation.v1\x1a\x1dmatrix/events/v1/events.proto\"\xc3\x08\n\x0f\x46ilterOverrides\x12\x0e\n\x06stages\x18\x01 \x03(\t\x12\x16\n\tresponses\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12 \n\x13max_response_tokens\x18\x03 \x01(\x03H\x01\x88\x01\x01\x12\"\n\x15min_instruction_words\x18\x04 \x01(\x03H\x02\x88\x01\x01\x12\"\n\x15max_instruction_words\x18\x05 \x01(\x03H\x03\x88\x01\x01\x12\x1f\n\x12min_response_words\x18\x06 \x01(\x03H\x04\x88\x01\x01\x12\x1f\n\x12max_response_words\x18\x07 \x01(\x03H\x05\x88\x01\x01\x12\x18\n\x0bmax_jaccard\x18\x08 \x01(\x01H\x06\x88\x01\x01\x12\x19\n\x0cmin_distance\x18\t \x01(\x01H\x07\x88\x01\x01\x12\x1c\n\x0freward_quantile\x18\n \x01(\x01H\x08\x88\x01\x01\x12\x1e\n\x11student_responses\x18\x0b \x01(\x03H\t\x88\x01\x01\x12\x19\n\x0crip_quantile\x18\x0c \x01(\x01H\n\x88\x01\x01\x12\x1c\n\x0fmargin_quantile\x18\r \x01(\x01H\x0b\x88\x01\x01\x12\x1d\n\x10max_length_ratio\x18\x0e \x01(\x01H\x0c\x88\x01\x01\x12\x15\n\x08rollouts\x18\x0f \x01(\x03H\r\x88\x01\x01\x12\x1f\n\x12screening_rollouts\x18\x10 \x01(\x03H\x0e\x88\x01\x01\x12\x18\n\x0bmin_success\x18\x11 \x01(\x01H\x0f\x88\x01\x01\x12\x18\n\x0bmax_success\x18\x12 \x01(\x01H\x10\x88\x01\x01\x12\x16\n\tmin_turns\x18\x13 \x01(\x03H\x11\x88\x01\x01\x12\x16\n\tmax_turns\x18\x14 \x01(\x03H\x12\x88\x01\x01\x12\x1d\n\x10min_benign_share\x18\x15 \x01(\x01H\x13\x88\x01\x01\x12\x17\n\nmin_chance\x18\x16 \x01(\x01H\x14\x88\x01\x01\x12\x1a\n\rmin_agreement\x18\x17 \x01(\x01H\x15\x88\x01\x01\x42\x0c\n\n_responsesB\x16\n\x14_max_response_tokensB\x18\n\x16_min_instruction_wordsB\x18\n\x16_max_instruction_wordsB\x15\n\x13_min_response_wordsB\x15\n\x13_max_response_wordsB\x0e\n\x0c_max_jaccardB\x0f\n\r_min_distanceB\x12\n\x10_reward_quantileB\x14\n\x12_student_responsesB\x0f\n\r_rip_quantileB\x12\n\x10_margin_quantileB\x13\n\x11_max_length_ratioB\x0b\n\t_rolloutsB\x15\n\x13_screening_rolloutsB\x0e\n\x0c_min_successB\x0e\n\x0c_max_successB\x0c\n\n_min_turnsB\x0c\n\n_max_turnsB\x13\n\x11_min_benign_shareB\r\n\x0b_min_chanceB\x10\n\x0e_min_agreement\"\xe8\x01\n\x14\x43reateDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0e\n\x04size\x18\x03 \x01(\x03H\x00\x12\x14\n\ncontinuous\x18\x04 \x01(\x08H\x00\x12\x13\n\x0brequirement\x18\x05 \x01(\t\x12\x13\n\x06weight\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x41\n\x06\x66ilter\x18\x07 \x01(\x0b\x32\x31.matrix.instruction_generation.v1.FilterOverrides\x12\x0c\n\x04seed\x18\x08 \x01(\x03\x42\x08\n\x06\x61mountB\t\n\x07_weight\"\xbd\x02\n\rDatasetStatus\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x0e\n\x06wanted\x18\x04 \x01(\x03\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x05 \x01(\x03\x12\x0e\n\x06judged\x18\x06 \x01(\x03\x12\x0f\n\x07\x63laimed\x18\x07 \x01(\x03\x12O\n\x08rejected\x18\x08 \x03(\x0b\x32=.matrix.instruction_generation.v1.DatasetStatus.RejectedEntry\x12&\n\x05usage\x18\t \x01(\x0b\x32\x17.matrix.events.v1.Usage\x12\x11\n\tnewest_at\x18\n \x01(\x01\x1a/\n\rRejectedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"|\n\x07\x44\x61taset\x12\x30\n\x05order\x18\x01 \x01(\x0b\x32!.matrix.events.v1.DatasetDeclared\x12?\n\x06status\x18\x02 \x01(\x0b\x32/.matrix.instruction_generation.v1.DatasetStatus\"S\n\x15\x43reateDatasetResponse\x12:\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32).matrix.instruction_generation.v1.Dataset\"!\n\x11GetDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"P\n\x12GetDatasetResponse\x12:\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32).matrix.instruction_generation.v1.Dataset\"<\n\x13ListDatasetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x03\x12\x12\n\npage_token\x18\x02 \x01(\t\"l\n\x14ListDatasetsResponse\x12;\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32).matrix.instruction_generation.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x13PauseDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"R\n\x14PauseDatasetResponse\x12:\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32).matrix.instruction_generation.v1.Dataset\"$\n\x14ResumeDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"S\n\x15ResumeDatasetResponse\x12:\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32).matrix.instruction_generation.v1.Dataset\"$\n\x14\x44\x65leteDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x17\n\x15\x44\x65leteDatasetResponse\"s\n\x19PreviewInstructionRequest\x12\x13\n\x0bscenario_id\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x13\n\x0brequirement\x18\x04 \x01(\t\x12\x0c\n\x04seed\x18\x05 \x01(\x03\"\xbe\x01\n\x1aPreviewInstructionResponse\x12\x13\n\x0binstruction\x18\x01 \x01(\t\x12\x0e\n\x06prompt\x18\x02 \x01(\t\x12\x32\n\x0brequirement\x18\x03 \x01(\x0b\x32\x1d.matrix.events.v1.Requirement\x12\x10\n\x08\x61gent_id\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12&\n\x05usage\x18\x06 \x01(\x0b\x32\x17.matrix.events.v1.Usage2\xb0\x07\n\x1cInstructionGenerationService\x12\x80\x01\n\rCreateDataset\x12\x36.matrix.instruction_generation.v1.CreateDatasetRequest\x1a\x37.matrix.instruction_generation.v1.CreateDatasetResponse\x12w\n\nGetDataset\x12\x33.matrix.instruction_generation.v1.GetDatasetRequest\x1a\x34.matrix.instruction_generation.v1.GetDatasetResponse\x12}\n\x0cListDatasets\x12\x35.matrix.instruction_generation.v1.ListDatasetsRequest\x1a\x36.matrix.instruction_generation.v1.ListDatasetsResponse\x12}\n\x0cPauseDataset\x12\x35.matrix.instruction_generation.v1.PauseDatasetRequest\x1a\x36.matrix.instruction_generation.v1.PauseDatasetResponse\x12\x80\x01\n\rResumeDataset\x12\x36.matrix.instruction_generation.v1.ResumeDatasetRequest\x1a\x37.matrix.instruction_generation.v1.ResumeDatasetResponse\x12\x80\x01\n\rDeleteDataset\x12\x36.matrix.instruction_generation.v1.DeleteDatasetRequest\x1a\x37.matrix.instruction_generation.v1.DeleteDatasetResponse\x12\x8f\x01\n\x12PreviewInstruction\x12;.matrix.instruction_generation.v1.PreviewInstructionRequest\x1a<.matrix.instruction_generation.v1.PreviewInstructionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.matrix/instruction_generation/v1/service.proto\x12 matrix.instruction_generation.v1\x1a\x1dmatrix/events/v1/events.proto\"\x9b\t\n\x0f\x46ilterOverrides\x12\x0e\n\x06stages\x18\x01 \x03(\t\x12\x16\n\tresponses\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12 \n\x13max_response_tokens\x18\x03 \x01(\x03H\x01\x88\x01\x01\x12\"\n\x15min_instruction_words\x18\x04 \x01(\x03H\x02\x88\x01\x01\x12\"\n\x15max_instruction_words\x18\x05 \x01(\x03H\x03\x88\x01\x01\x12\x1f\n\x12min_response_words\x18\x06 \x01(\x03H\x04\x88\x01\x01\x12\x1f\n\x12max_response_words\x18\x07 \x01(\x03H\x05\x88\x01\x01\x12\x18\n\x0bmax_jaccard\x18\x08 \x01(\x01H\x06\x88\x01\x01\x12\x19\n\x0cmin_distance\x18\t \x01(\x01H\x07\x88\x01\x01\x12\x1c\n\x0freward_quantile\x18\n \x01(\x01H\x08\x88\x01\x01\x12\x1e\n\x11student_responses\x18\x0b \x01(\x03H\t\x88\x01\x01\x12\x19\n\x0crip_quantile\x18\x0c \x01(\x01H\n\x88\x01\x01\x12\x1c\n\x0fmargin_quantile\x18\r \x01(\x01H\x0b\x88\x01\x01\x12\x1d\n\x10max_length_ratio\x18\x0e \x01(\x01H\x0c\x88\x01\x01\x12\x15\n\x08rollouts\x18\x0f \x01(\x03H\r\x88\x01\x01\x12\x1f\n\x12screening_rollouts\x18\x10 \x01(\x03H\x0e\x88\x01\x01\x12\x18\n\x0bmin_success\x18\x11 \x01(\x01H\x0f\x88\x01\x01\x12\x18\n\x0bmax_success\x18\x12 \x01(\x01H\x10\x88\x01\x01\x12\x16\n\tmin_turns\x18\x13 \x01(\x03H\x11\x88\x01\x01\x12\x16\n\tmax_turns\x18\x14 \x01(\x03H\x12\x88\x01\x01\x12\x1d\n\x10min_benign_share\x18\x15 \x01(\x01H\x13\x88\x01\x01\x12\x17\n\nmin_chance\x18\x16 \x01(\x01H\x14\x88\x01\x01\x12\x1a\n\rmin_agreement\x18\x17 \x01(\x01H\x15\x88\x01\x01\x12\x15\n\x08language\x18\x18 \x01(\tH\x16\x88\x01\x01\x12\x1d\n\x10max_word_jaccard\x18\x19 \x01(\x01H\x17\x88\x01\x01\x42\x0c\n\n_responsesB\x16\n\x14_max_response_tokensB\x18\n\x16_min_instruction_wordsB\x18\n\x16_max_instruction_wordsB\x15\n\x13_min_response_wordsB\x15\n\x13_max_response_wordsB\x0e\n\x0c_max_jaccardB\x0f\n\r_min_distanceB\x12\n\x10_reward_quantileB\x14\n\x12_student_responsesB\x0f\n\r_rip_quantileB\x12\n\x10_margin_quantileB\x13\n\x11_max_length_ratioB\x0b\n\t_rolloutsB\x15\n\x13_screening_rolloutsB\x0e\n\x0c_min_successB\x0e\n\x0c_max_successB\x0c\n\n_min_turnsB\x0c\n\n_max_turnsB\x13\n\x11_min_benign_shareB\r\n\x0b_min_chanceB\x10\n\x0e_min_agreementB\x0b\n\t_languageB\x13\n\x11_max_word_jaccard\"\xe8\x01\n\x14\x43reateDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0e\n\x04size\x18\x03 \x01(\x03H\x00\x12\x14\n\ncontinuous\x18\x04 \x01(\x08H\x00\x12\x13\n\x0brequirement\x18\x05 \x01(\t\x12\x13\n\x06weight\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x41\n\x06\x66ilter\x18\x07 \x01(\x0b\x32\x31.matrix.instruction_generation.v1.FilterOverrides\x12\x0c\n\x04seed\x18\x08 \x01(\x03\x42\x08\n\x06\x61mountB\t\n\x07_weight\"\xbd\x02\n\rDatasetStatus\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x0e\n\x06wanted\x18\x04 \x01(\x03\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x05 \x01(\x03\x12\x0e\n\x06judged\x18\x06 \x01(\x03\x12\x0f\n\x07\x63laimed\x18\x07 \x01(\x03\x12O\n\x08rejected\x18\x08 \x03(\x0b\x32=.matrix.instruction_generation.v1.DatasetStatus.RejectedEntry\x12&\n\x05usage\x18\t \x01(\x0b\x32\x17.matrix.events.v1.Usage\x12\x11\n\tnewest_at\x18\n \x01(\x01\x1a/\n\rRejectedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"|\n\x07\x44\x61taset\x12\x30\n\x05order\x18\x01 \x01(\x0b\x32!.matrix.events.v1.DatasetDeclared\x12?\n\x06status\x18\x02 \x01(\x0b\x32/.matrix.instruction_generation.v1.DatasetStatus\"S\n\x15\x43reateDatasetResponse\x12:\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32).matrix.instruction_generation.v1.Dataset\"!\n\x11GetDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"P\n\x12GetDatasetResponse\x12:\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32).matrix.instruction_generation.v1.Dataset\"<\n\x13ListDatasetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x03\x12\x12\n\npage_token\x18\x02 \x01(\t\"l\n\x14ListDatasetsResponse\x12;\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32).matrix.instruction_generation.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x13PauseDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"R\n\x14PauseDatasetResponse\x12:\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32).matrix.instruction_generation.v1.Dataset\"$\n\x14ResumeDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"S\n\x15ResumeDatasetResponse\x12:\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32).matrix.instruction_generation.v1.Dataset\"$\n\x14\x44\x65leteDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x17\n\x15\x44\x65leteDatasetResponse\"s\n\x19PreviewInstructionRequest\x12\x13\n\x0bscenario_id\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x13\n\x0brequirement\x18\x04 \x01(\t\x12\x0c\n\x04seed\x18\x05 \x01(\x03\"\xbe\x01\n\x1aPreviewInstructionResponse\x12\x13\n\x0binstruction\x18\x01 \x01(\t\x12\x0e\n\x06prompt\x18\x02 \x01(\t\x12\x32\n\x0brequirement\x18\x03 \x01(\x0b\x32\x1d.matrix.events.v1.Requirement\x12\x10\n\x08\x61gent_id\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12&\n\x05usage\x18\x06 \x01(\x0b\x32\x17.matrix.events.v1.Usage2\xb0\x07\n\x1cInstructionGenerationService\x12\x80\x01\n\rCreateDataset\x12\x36.matrix.instruction_generation.v1.CreateDatasetRequest\x1a\x37.matrix.instruction_generation.v1.CreateDatasetResponse\x12w\n\nGetDataset\x12\x33.matrix.instruction_generation.v1.GetDatasetRequest\x1a\x34.matrix.instruction_generation.v1.GetDatasetResponse\x12}\n\x0cListDatasets\x12\x35.matrix.instruction_generation.v1.ListDatasetsRequest\x1a\x36.matrix.instruction_generation.v1.ListDatasetsResponse\x12}\n\x0cPauseDataset\x12\x35.matrix.instruction_generation.v1.PauseDatasetRequest\x1a\x36.matrix.instruction_generation.v1.PauseDatasetResponse\x12\x80\x01\n\rResumeDataset\x12\x36.matrix.instruction_generation.v1.ResumeDatasetRequest\x1a\x37.matrix.instruction_generation.v1.ResumeDatasetResponse\x12\x80\x01\n\rDeleteDataset\x12\x36.matrix.instruction_generation.v1.DeleteDatasetRequest\x1a\x37.matrix.instruction_generation.v1.DeleteDatasetResponse\x12\x8f\x01\n\x12PreviewInstruction\x12;.matrix.instruction_generation.v1.PreviewInstructionRequest\x1a<.matrix.instruction_generation.v1.PreviewInstructionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,41 +35,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DATASETSTATUS_REJECTEDENTRY']._loaded_options = None
   _globals['_DATASETSTATUS_REJECTEDENTRY']._serialized_options = b'8\001'
   _globals['_FILTEROVERRIDES']._serialized_start=116
-  _globals['_FILTEROVERRIDES']._serialized_end=1207
-  _globals['_CREATEDATASETREQUEST']._serialized_start=1210
-  _globals['_CREATEDATASETREQUEST']._serialized_end=1442
-  _globals['_DATASETSTATUS']._serialized_start=1445
-  _globals['_DATASETSTATUS']._serialized_end=1762
-  _globals['_DATASETSTATUS_REJECTEDENTRY']._serialized_start=1715
-  _globals['_DATASETSTATUS_REJECTEDENTRY']._serialized_end=1762
-  _globals['_DATASET']._serialized_start=1764
-  _globals['_DATASET']._serialized_end=1888
-  _globals['_CREATEDATASETRESPONSE']._serialized_start=1890
-  _globals['_CREATEDATASETRESPONSE']._serialized_end=1973
-  _globals['_GETDATASETREQUEST']._serialized_start=1975
-  _globals['_GETDATASETREQUEST']._serialized_end=2008
-  _globals['_GETDATASETRESPONSE']._serialized_start=2010
-  _globals['_GETDATASETRESPONSE']._serialized_end=2090
-  _globals['_LISTDATASETSREQUEST']._serialized_start=2092
-  _globals['_LISTDATASETSREQUEST']._serialized_end=2152
-  _globals['_LISTDATASETSRESPONSE']._serialized_start=2154
-  _globals['_LISTDATASETSRESPONSE']._serialized_end=2262
-  _globals['_PAUSEDATASETREQUEST']._serialized_start=2264
-  _globals['_PAUSEDATASETREQUEST']._serialized_end=2299
-  _globals['_PAUSEDATASETRESPONSE']._serialized_start=2301
-  _globals['_PAUSEDATASETRESPONSE']._serialized_end=2383
-  _globals['_RESUMEDATASETREQUEST']._serialized_start=2385
-  _globals['_RESUMEDATASETREQUEST']._serialized_end=2421
-  _globals['_RESUMEDATASETRESPONSE']._serialized_start=2423
-  _globals['_RESUMEDATASETRESPONSE']._serialized_end=2506
-  _globals['_DELETEDATASETREQUEST']._serialized_start=2508
-  _globals['_DELETEDATASETREQUEST']._serialized_end=2544
-  _globals['_DELETEDATASETRESPONSE']._serialized_start=2546
-  _globals['_DELETEDATASETRESPONSE']._serialized_end=2569
-  _globals['_PREVIEWINSTRUCTIONREQUEST']._serialized_start=2571
-  _globals['_PREVIEWINSTRUCTIONREQUEST']._serialized_end=2686
-  _globals['_PREVIEWINSTRUCTIONRESPONSE']._serialized_start=2689
-  _globals['_PREVIEWINSTRUCTIONRESPONSE']._serialized_end=2879
-  _globals['_INSTRUCTIONGENERATIONSERVICE']._serialized_start=2882
-  _globals['_INSTRUCTIONGENERATIONSERVICE']._serialized_end=3826
+  _globals['_FILTEROVERRIDES']._serialized_end=1295
+  _globals['_CREATEDATASETREQUEST']._serialized_start=1298
+  _globals['_CREATEDATASETREQUEST']._serialized_end=1530
+  _globals['_DATASETSTATUS']._serialized_start=1533
+  _globals['_DATASETSTATUS']._serialized_end=1850
+  _globals['_DATASETSTATUS_REJECTEDENTRY']._serialized_start=1803
+  _globals['_DATASETSTATUS_REJECTEDENTRY']._serialized_end=1850
+  _globals['_DATASET']._serialized_start=1852
+  _globals['_DATASET']._serialized_end=1976
+  _globals['_CREATEDATASETRESPONSE']._serialized_start=1978
+  _globals['_CREATEDATASETRESPONSE']._serialized_end=2061
+  _globals['_GETDATASETREQUEST']._serialized_start=2063
+  _globals['_GETDATASETREQUEST']._serialized_end=2096
+  _globals['_GETDATASETRESPONSE']._serialized_start=2098
+  _globals['_GETDATASETRESPONSE']._serialized_end=2178
+  _globals['_LISTDATASETSREQUEST']._serialized_start=2180
+  _globals['_LISTDATASETSREQUEST']._serialized_end=2240
+  _globals['_LISTDATASETSRESPONSE']._serialized_start=2242
+  _globals['_LISTDATASETSRESPONSE']._serialized_end=2350
+  _globals['_PAUSEDATASETREQUEST']._serialized_start=2352
+  _globals['_PAUSEDATASETREQUEST']._serialized_end=2387
+  _globals['_PAUSEDATASETRESPONSE']._serialized_start=2389
+  _globals['_PAUSEDATASETRESPONSE']._serialized_end=2471
+  _globals['_RESUMEDATASETREQUEST']._serialized_start=2473
+  _globals['_RESUMEDATASETREQUEST']._serialized_end=2509
+  _globals['_RESUMEDATASETRESPONSE']._serialized_start=2511
+  _globals['_RESUMEDATASETRESPONSE']._serialized_end=2594
+  _globals['_DELETEDATASETREQUEST']._serialized_start=2596
+  _globals['_DELETEDATASETREQUEST']._serialized_end=2632
+  _globals['_DELETEDATASETRESPONSE']._serialized_start=2634
+  _globals['_DELETEDATASETRESPONSE']._serialized_end=2657
+  _globals['_PREVIEWINSTRUCTIONREQUEST']._serialized_start=2659
+  _globals['_PREVIEWINSTRUCTIONREQUEST']._serialized_end=2774
+  _globals['_PREVIEWINSTRUCTIONRESPONSE']._serialized_start=2777
+  _globals['_PREVIEWINSTRUCTIONRESPONSE']._serialized_end=2967
+  _globals['_INSTRUCTIONGENERATIONSERVICE']._serialized_start=2970
+  _globals['_INSTRUCTIONGENERATIONSERVICE']._serialized_end=3914
 # @@protoc_insertion_point(module_scope)

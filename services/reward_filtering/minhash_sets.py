@@ -1,0 +1,105 @@
+"""Sets of hashed terms, and the one among them that is most like another (MinHash).
+
+A MinHash signature holds the least value of each of several hash functions over a set; two sets
+agree in a value with a probability of their Jaccard similarity (A. Broder, "On the resemblance and
+containment of documents", 1997).
+"""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from datasketch import MinHash
+
+PERMUTATIONS = 64
+"""Hash values of a signature: its estimate of a similarity J is off by sqrt(J (1 - J) / 64)."""
+
+MARGIN = 0.2
+"""Texts whose estimate is this much below the best one are not compared exactly (3 to 4 sd)."""
+
+COMPARED = 16
+"""Texts that are compared exactly, those with the best estimates: any two texts share some words,
+so that hundreds stand within the margin of an unlike best one."""
+
+T = TypeVar("T", bound=np.generic)
+
+UInt32s = npt.NDArray[np.uint32]
+
+
+def term_hashes(terms: Iterable[str]) -> UInt32s:
+    """Return the 32-bit hashes of terms, sorted and distinct."""
+    hashes = (hashlib.blake2b(term.encode(), digest_size=4).digest() for term in terms)
+    return np.unique(np.frombuffer(b"".join(hashes), dtype="<u4").astype(np.uint32))
+
+
+def jaccard(first: UInt32s, second: UInt32s) -> float:
+    """Return the Jaccard similarity of two sets of shingles; 0 when both are empty."""
+    common = np.intersect1d(first, second, assume_unique=True).size
+    union = first.size + second.size - common
+    return common / union if union else 0.0
+
+
+class Rows(Generic[T]):
+    """A matrix that grows by rows, its room by a quarter at a time."""
+
+    def __init__(self, width: int, dtype: type[T]) -> None:
+        self._room: npt.NDArray[T] = np.empty((8, width), dtype=dtype)
+        self._size = 0
+
+    @property
+    def filled(self) -> npt.NDArray[T]:
+        """The rows that were added, in order."""
+        return self._room[: self._size]
+
+    def append(self, row: npt.NDArray[T]) -> None:
+        """Add a row."""
+        if self._size == len(self._room):
+            spare = np.empty_like(self._room[: max(8, self._size // 4)])
+            self._room = np.concatenate([self._room, spare])
+        self._room[self._size] = row
+        self._size += 1
+
+
+class MinHashSets(Generic[T]):
+    """Sets of hashes under their ids, and their MinHash signatures of `PERMUTATIONS` values."""
+
+    def __init__(self, seed: int, dtype: type[T]) -> None:
+        """Prepare for sets; only the low bits of a signature's values that `dtype` holds are kept.
+
+        A value that differs is then taken for equal once in 256 for a type of 8 bits.
+        """
+        self._blank = MinHash(num_perm=PERMUTATIONS, seed=seed, hashfunc=int)
+        self._dtype = dtype
+        self._sets: list[tuple[str, UInt32s]] = []
+        self._signatures = Rows(PERMUTATIONS, dtype)
+
+    def add(self, sample_id: str, hashes: UInt32s) -> None:
+        """Remember a set; an empty one is like no other and is not kept."""
+        if hashes.size:
+            self._sets.append((sample_id, hashes))
+            self._signatures.append(self._signature(hashes))
+
+    def most_similar(self, hashes: UInt32s) -> tuple[float, str]:
+        """Return the Jaccard similarity of the most alike set, the first of equals, and its id."""
+        if not hashes.size or not self._sets:
+            return 0.0, ""
+        equal = np.count_nonzero(self._signatures.filled == self._signature(hashes), axis=1)
+        least = max(1.0, float(equal.max()) - MARGIN * PERMUTATIONS)
+        likely = np.flatnonzero(equal >= least)
+        if len(likely) > COMPARED:
+            likely = np.sort(likely[np.argsort(-equal[likely], kind="stable")[:COMPARED]])
+        best, best_id = 0.0, ""
+        for index in likely:
+            sample_id, other = self._sets[index]
+            exact = jaccard(hashes, other)
+            if exact > best:
+                best, best_id = exact, sample_id
+        return best, best_id
+
+    def _signature(self, hashes: UInt32s) -> npt.NDArray[T]:
+        sketch = self._blank.copy()
+        sketch.update_batch(hashes.tolist())
+        signature: npt.NDArray[T] = sketch.digest().astype(self._dtype)
+        return signature
