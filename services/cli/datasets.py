@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table as View
 
-from services.cli import orders, waiting, watching
+from services.cli import orders, refilter, waiting, watching
 from services.cli.console import output, tell
 from services.cli.plain import print_json
 from services.cli.remote_datasets import export_remote, list_remote, show_remote
@@ -149,5 +149,6 @@ for _command in (
     orders.resume,
     orders.delete,
     watching.preview,
+    refilter.refilter,
 ):
     datasets.command()(_command)

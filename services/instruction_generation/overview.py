@@ -25,6 +25,7 @@ from services.instruction_generation.domain import (
     is_sated,
 )
 from services.instruction_generation.library import RegionLibrary
+from services.instruction_generation.steering import Outcomes
 from services.runtime.errors import NotFound, Rejected
 
 
@@ -43,6 +44,7 @@ class Overview:
         self.version = 0
         """Counts what was learnt of datasets, scenarios and verdicts."""
         self.rejected: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self.outcomes: defaultdict[str, Outcomes] = defaultdict(Outcomes)
         """Rejections by dataset and reason."""
         self._judged: set[str] = set()
         self._accepted: Counter[str] = Counter()
@@ -124,6 +126,7 @@ class Overview:
         else:
             progress.failures += 1
             self.rejected[name][sample.reason] += 1
+        self.outcomes[name].add(sample)
         self.libraries[sample.stratum].judge(name, source.scenario_id, source.agent_id)
         self._usage[name] += sample.usage
         self._newest[name] = max(self._newest[name], sample.created_at)

@@ -27,6 +27,7 @@ from services.instruction_generation.orders import grown, rebalanced
 from services.instruction_generation.overview import Overview
 from services.instruction_generation.quotas import StratumProgress
 from services.runtime.errors import Rejected
+from services.runtime.ids import derived_seed
 from services.runtime.ports import Delivery, Embedder
 from services.runtime.state import Changelog
 
@@ -161,7 +162,9 @@ class Planner(Overview):
         uses = library.least_uses(name) if again else 0
         chosen: list[Claim] = []
         while len(chosen) < wanted:
-            requirement = dataset.requirements[progress.claimed % len(dataset.requirements)]
+            number = progress.claimed
+            seed = derived_seed("steering", name, stratum, dataset.seed, number)
+            requirement = self.outcomes[name].choose(stratum, dataset.requirements, number, seed)
             pair = library.best_pair(name, self._queries.get(_asked(requirement), []), uses)
             if pair is None:
                 break

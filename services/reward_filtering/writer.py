@@ -12,14 +12,13 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
 from services.events import SampleJudged, codec
 from services.reward_filtering.export import REJECTED, SAMPLE_SCHEMA
-from services.reward_filtering.recipes.desk import UNJUDGED
+from services.reward_filtering.sample_rows import row
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.ports import Delivery
 from services.runtime.rows import rows_to_arrow
@@ -34,57 +33,6 @@ FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 10.0
 
 _log = structlog.get_logger(__name__)
-
-
-def row(sample: SampleJudged) -> dict[str, Any]:
-    """Return the row of a candidate; ops/dataset-schema.md says what the columns mean."""
-    provenance = sample.provenance
-    return {
-        "id": sample.sample_id,
-        "kind": sample.kind,
-        "dataset": sample.dataset,
-        "stratum": sample.stratum,
-        "messages": [{"role": m.role, "content": m.content} for m in sample.messages],
-        "requirement": {
-            "id": sample.requirement.requirement_id,
-            "category": sample.requirement.category,
-            "complexity": sample.requirement.complexity,
-            "style": sample.requirement.style,
-            "text": sample.requirement.text,
-        },
-        "rewards": list(sample.rewards),
-        "chosen": sample.chosen,
-        "student_responses": [
-            {
-                "text": response.text,
-                "reward": UNJUDGED if response.reward is None else response.reward,
-                "outcome": response.outcome,
-            }
-            for response in sample.student_responses
-        ],
-        "rejected": sample.rejected,
-        "answer": sample.answer,
-        "tests": sample.tests,
-        "accepted": sample.accepted,
-        "stage": sample.stage,
-        "reason": sample.reason,
-        "scores": [{"name": k, "value": v} for k, v in sorted(sample.scores.items())],
-        "persona": provenance.persona,
-        "scenario_id": provenance.scenario_id,
-        "group_id": provenance.group_id,
-        "agent_id": provenance.agent_id,
-        "agent_ids": list(provenance.agent_ids),
-        "action_ids": list(provenance.action_ids),
-        "prompt": provenance.prompt,
-        "instruction_model": provenance.instruction_model,
-        "response_model": provenance.response_model,
-        "student_model": provenance.student_model,
-        "reward_model": provenance.reward_model,
-        "calls": sample.usage.calls,
-        "prompt_tokens": sample.usage.prompt_tokens,
-        "completion_tokens": sample.usage.completion_tokens,
-        "created_at": datetime.fromtimestamp(sample.created_at, UTC),
-    }
 
 
 def position_name(delivery: Delivery) -> str:

@@ -18,6 +18,8 @@ from tests.e2e.conftest import Matrix
 from tests.e2e.reading import events, rows
 
 SAMPLES = 20
+CODE_SAMPLES = 8
+"""Each takes some twenty runs of the sandbox, of a tenth of a second."""
 Row = dict[str, Any]
 
 
@@ -97,16 +99,17 @@ def test_a_run_of_a_kind_makes_what_the_kind_says(
     out = tmp_path / "out"
     asked = ["--requirement", "hospital pharmacy"] if kind == "domain" else []
     model = ["--model", "simulated", "--agents", "30"]
-    done = matrix("run", *model, "--kind", kind, "--samples", str(SAMPLES), "--out", out, *asked)
+    samples = CODE_SAMPLES if kind == "code" else SAMPLES
+    done = matrix("run", *model, "--kind", kind, "--samples", str(samples), "--out", out, *asked)
     assert done.returncode == 0, done.stderr
 
     right, columns = CHECKS[kind]
     accepted = rows(out, kind)
-    assert len(accepted) == SAMPLES
+    assert len(accepted) == samples
     assert [row["id"] for row in accepted if not right(row)] == []
     if kind == "safety":
         benign = sum(row["requirement"]["style"].startswith("benign") for row in accepted)
-        assert SAMPLES / 5 <= benign < SAMPLES
+        assert samples / 5 <= benign < samples
 
     # The funnel adds up: a candidate has one verdict at most, and what is not accepted a reason.
     verdicts = [e for e in events(out, SAMPLES_JUDGED) if isinstance(e, SampleJudged)]
@@ -115,7 +118,7 @@ def test_a_run_of_a_kind_makes_what_the_kind_says(
     judged = {verdict.sample_id for verdict in verdicts}
     assert judged <= {each.candidate_id for each in made}
     assert reasons.total() == len(judged)
-    assert reasons.pop("") == SAMPLES
+    assert reasons.pop("") == samples
     kept = DeltaTable(str(out / "datasets" / "_rejected" / kind)).to_pyarrow_table().to_pylist()
     assert Counter(row["reason"] for row in kept) == reasons
 
@@ -124,7 +127,7 @@ def test_a_run_of_a_kind_makes_what_the_kind_says(
     assert exported.returncode == 0, exported.stderr
     datasets = pytest.importorskip("datasets")
     loaded = datasets.load_dataset(str(target), cache_dir=str(tmp_path / "cache"), split="train")
-    assert len(loaded) == SAMPLES
+    assert len(loaded) == samples
     assert set(columns) <= set(loaded.column_names)
 
 

@@ -53,10 +53,10 @@ async def test_an_instruction_comes_from_a_person_of_a_scenario_and_says_so(log:
         _, call = now.process.chat.log
     assert made.candidate_id == candidate_id("d", "s", "s1", 0)
     assert (made.dataset, made.stratum, made.kind) == ("d", "r00", "domain")
-    assert made.requirement == asked.requirements[1]
+    assert made.requirement in asked.requirements
     assert made.instruction == call.answers[0]
     persona = f"Person 1. {BAKERS} Person 1."
-    for part in (persona, "Person 0 waits.", "the care of ovens", asked.requirements[1].category):
+    for part in (persona, "Person 0 waits.", "the care of ovens", made.requirement.category):
         assert part in call.prompts[0]
         assert part in made.provenance.prompt
     people, actions = ("s0", "s1"), ("act-s0", "act-s1")

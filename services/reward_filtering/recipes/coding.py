@@ -41,11 +41,7 @@ async def coded(desk: Desk, kind: Kind, sample: SampleJudged) -> SampleJudged:
         return sample
     tests = code_of(written[0])
 
-    async def check(text: str) -> str:
-        verdict = await desk.run_tests(code_of(text), tests)
-        return CORRECT if verdict == "passed" else verdict
-
-    outcomes = await asyncio.gather(*map(check, texts))
+    outcomes = await asyncio.gather(*(_outcome(desk, text, tests) for text in texts))
     rewards = await desk.rewards("judge", instruction, texts)
     passing = [outcome == CORRECT for outcome in outcomes]
     chosen = best_of([r if passes else None for r, passes in zip(rewards, passing, strict=True)])
@@ -59,6 +55,27 @@ async def coded(desk: Desk, kind: Kind, sample: SampleJudged) -> SampleJudged:
         tests=tests,
         scores={**sample.scores, "agreement": agreement},
     )
-    if chosen < 0 or agreement < desk.spec.min_agreement:
+    if chosen < 0:
         return sample
+    return await attempted(desk, kind, sample)
+
+
+async def attempted(desk: Desk, kind: Kind, sample: SampleJudged) -> SampleJudged:
+    """Return the sample with the student's rollouts, if enough solutions pass its tests.
+
+    Raises:
+        Retryable: a model gave no answer in spite of retries.
+    """
+    if not sample.answer or sample.scores.get("agreement", 0.0) < desk.spec.min_agreement:
+        return sample
+
+    async def check(text: str) -> str:
+        return await _outcome(desk, text, sample.tests)
+
+    prompt = kind.prompts["answer"].render(instruction=sample.messages[0].content)
     return await rolled_out(desk, sample, prompt, check)
+
+
+async def _outcome(desk: Desk, text: str, tests: str) -> str:
+    verdict = await desk.run_tests(code_of(text), tests)
+    return CORRECT if verdict == "passed" else verdict

@@ -108,9 +108,9 @@ class Desk:
         """Return the sample with the models that made it, and with their tokens added."""
         provenance = replace(
             sample.provenance,
-            response_model=self._models.get("teacher", ""),
-            student_model=self._models.get("student", ""),
-            reward_model=self._models.get("reward", ""),
+            response_model=self._models.get("teacher", sample.provenance.response_model),
+            student_model=self._models.get("student", sample.provenance.student_model),
+            reward_model=self._models.get("reward", sample.provenance.reward_model),
         )
         return replace(sample, provenance=provenance, usage=sample.usage + self._usage)
 

@@ -40,13 +40,25 @@ async def reasoned(desk: Desk, kind: Kind, sample: SampleJudged) -> SampleJudged
         answer=answer,
         scores={**sample.scores, "agreement": votes / len(texts)},
     )
-    if chosen < 0 or votes < desk.spec.min_agreement * len(texts):
+    if chosen < 0:
+        return sample
+    return await attempted(desk, kind, sample)
+
+
+async def attempted(desk: Desk, kind: Kind, sample: SampleJudged) -> SampleJudged:
+    """Return the sample with the student's rollouts, if its answer is agreed upon.
+
+    Raises:
+        Retryable: a model gave no answer in spite of retries.
+    """
+    if not sample.answer or sample.scores.get("agreement", 0.0) < desk.spec.min_agreement:
         return sample
 
     async def check(text: str) -> str:
         own = split_answer(text)[1]
         if not own:
             return "no_answer"
-        return CORRECT if same_answer(own, answer) else "wrong"
+        return CORRECT if same_answer(own, sample.answer) else "wrong"
 
+    prompt = kind.prompts["answer"].render(instruction=sample.messages[0].content)
     return await rolled_out(desk, sample, prompt, check)
