@@ -232,6 +232,8 @@ class KafkaMember(AsyncConsumerRebalanceListener):  # type: ignore[misc]
         assert self._consumer is not None
         if commit:
             self._commit()
+        if self.joined.is_set() and not self._is_stable():
+            self.lease.carry_on()
         assigned = self._consumer.assignment()
         full = self._draining or len(self._buffer) >= _BUFFER
         go = {p for p in assigned if not full and p.partition in self._ready}

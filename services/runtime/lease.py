@@ -2,6 +2,10 @@
 
 A process that was frozen finds answers of before its sleep in its sockets when it wakes. What
 counts is therefore when the heartbeat was sent, not when its answer was read.
+
+While a group rebalances there are no heartbeats, and a dead member makes that long. Nobody is given
+the partitions of one whose request to join waits at the broker; so the lease is carried on by one
+who was awake all the time, for as long as a rebalance may take.
 """
 
 import asyncio
@@ -18,12 +22,23 @@ class Lease:
 
     def __init__(self, session_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = _SHARE * session_seconds
+        self._rebalance_seconds = 2 * session_seconds
         self._clock = clock
-        self._confirmed = float("-inf")
+        self._answered = self._confirmed = float("-inf")
 
     def confirm(self, sent: float) -> None:
         """Note that a heartbeat sent at that (monotonic) time was answered."""
+        self._answered = max(self._answered, sent)
         self._confirmed = max(self._confirmed, sent)
+
+    def carry_on(self) -> None:
+        """Note that the process is awake while the group rebalances; called often.
+
+        A lease that has run out, as that of one who slept, is not renewed by it.
+        """
+        now = self._clock()
+        if self.holds and now - self._answered < self._rebalance_seconds:
+            self._confirmed = now
 
     @property
     def holds(self) -> bool:

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
-from obstore.exceptions import GenericError
 
 from services.local.servers.process import (
     ServerProcess,
@@ -240,7 +239,7 @@ async def test_the_object_store_keeps_what_it_took_over_a_kill(tmp_path: Path) -
                 try:
                     assert folder.read("a") == b"1"
                     break
-                except GenericError:
+                except Retryable:
                     await asyncio.sleep(0.2)
     finally:
         await server.kill()

@@ -45,6 +45,29 @@ def test_a_late_answer_takes_nothing_back() -> None:
     assert lease.holds
 
 
+def test_one_who_is_awake_while_the_group_rebalances_keeps_it_for_so_long_and_no_longer() -> None:
+    clock = Clock()
+    lease = Lease(10, clock)
+    lease.confirm(clock.now)
+    for _ in range(19):
+        clock.now += 1
+        lease.carry_on()
+        assert lease.holds
+    for _ in range(9):
+        clock.now += 1
+        lease.carry_on()
+    assert not lease.holds
+
+
+def test_one_who_slept_while_the_group_rebalanced_has_lost_it() -> None:
+    clock = Clock()
+    lease = Lease(10, clock)
+    lease.confirm(clock.now)
+    clock.now += 8
+    lease.carry_on()
+    assert not lease.holds
+
+
 async def test_who_waits_goes_on_when_it_is_confirmed() -> None:
     clock = Clock()
     lease = Lease(10, clock)
