@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test unit lint chaos fuzz protos lock clean help
+.PHONY: run test unit lint chaos heavy fuzz protos lock clean help
 
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,12 @@ lint: $(VENV)/.dev ## Linters, types, import contracts, protos
 chaos: $(VENV)/.dev ## The long tests of a running platform: freezes, scaling, outages (10 minutes)
 	$(BIN)/pytest -m long -s tests/cluster
 
+# A CPU build, where pip is set up to find one. Otherwise the registry's own torch is installed, which
+# on Linux brings gigabytes of GPU libraries; it works as well.
+TORCH ?= torch==2.13.0+cpu
+heavy: $(VENV)/.heavy ## Exports train a step with TRL; needs torch, 1.5 GB on disk (2 minutes)
+	$(BIN)/pytest -m heavy tests/heavy
+
 FUZZ_INPUTS ?= 100000
 fuzz: $(VENV)/.dev ## Codecs, settings, profile import, requests against random inputs (nightly)
 	-@$(PIP) --only-binary :all: atheris
@@ -38,7 +44,7 @@ protos: $(VENV)/.dev ## Generate protos/gen
 
 lock: $(VENV)/.dev ## Resolve requirements.lock anew
 	$(PIP) uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra local --extra dev \
 		--no-emit-index-url --no-emit-find-links --no-header pyproject.toml -o requirements.lock
 
 clean: ## Remove the environment; data stays
@@ -57,4 +63,9 @@ $(VENV)/.local: $(VENV)/.python pyproject.toml requirements.lock requirements-we
 
 $(VENV)/.dev: $(VENV)/.local
 	$(PIP) --constraint requirements.lock --editable '.[local,dev]'
+	@touch $@
+
+$(VENV)/.heavy: $(VENV)/.dev
+	@$(PIP) '$(TORCH)' || echo "no $(TORCH) here: installing the registry's torch"
+	$(PIP) --constraint requirements.lock --editable '.[local,dev,heavy]'
 	@touch $@

@@ -2,10 +2,13 @@
 
     sft    `messages`                        supervised fine-tuning (TRL SFTTrainer)
     dpo    `prompt`, `chosen`, `rejected`    preference pairs (TRL DPOTrainer)
-    grpo   `prompt`, `answer`, `rewards`     verifiable prompts (TRL GRPOTrainer); `completions` are
-           the rollouts that the rewards are of, chosen by PODS (arXiv 2504.13818)
+    grpo   `prompt`, `answer`, `rewards`     verifiable prompts (TRL GRPOTrainer); `rollouts` are
+           those that the rewards are of, chosen by PODS (arXiv 2504.13818)
 
-The other columns of the table stay; those whose names a trainer takes are renamed.
+The other columns of the table stay; those whose names a trainer takes are renamed: SFTTrainer looks
+for a completion to any `prompt`, and takes rows whose `chosen` is a number for no conversations.
+Rollouts are not called `completions`, since GRPOTrainer passes all columns to the reward function,
+beside its own completions.
 """
 
 from typing import Any, Literal, cast, get_args
@@ -19,6 +22,7 @@ Shape = Literal["sft", "dpo", "grpo"]
 GRPO_ROLLOUTS = 16
 """Rollouts that an export keeps of each prompt, at most."""
 _RENAMED = {
+    "prompt": "instruction_prompt",
     "rewards": "response_rewards",
     "chosen": "chosen_index",
     "rejected": "rejected_index",
@@ -58,7 +62,7 @@ def shaped(rows: pa.Table, shape: Shape, rollouts: int = GRPO_ROLLOUTS) -> pa.Ta
     Rows that lack what the shape needs (a pair, a rollout) are left out.
     """
     if shape == "sft":
-        return rows
+        return _renamed(rows)
     messages = rows.schema.field("messages").type
     taken = _pair if shape == "dpo" else _group
     fields = (
@@ -68,21 +72,24 @@ def shaped(rows: pa.Table, shape: Shape, rollouts: int = GRPO_ROLLOUTS) -> pa.Ta
             ("prompt", messages),
             ("answer", pa.string()),
             ("rewards", pa.list_(pa.float64())),
-            ("completions", pa.list_(pa.string())),
+            ("rollouts", pa.list_(pa.string())),
         ]
     )
     made = [taken(row, rollouts) for row in rows.to_pylist()]
     rows = rows.filter(pa.array([each is not None for each in made], pa.bool_()))
     kept = [each for each in made if each is not None]
     names = [name for name, _ in fields]
-    rest = rows.drop_columns("messages")
-    rest = rest.rename_columns([_RENAMED.get(name, name) for name in rest.column_names])
+    rest = _renamed(rows.drop_columns("messages"))
     rest = rest.drop_columns([name for name in rest.column_names if name in names])
     columns = [pa.array([each[name] for each in kept], kind) for name, kind in fields]
     return pa.table(
         [*columns, *rest.columns],
         schema=pa.schema([*(pa.field(*field) for field in fields), *rest.schema]),
     )
+
+
+def _renamed(rows: pa.Table) -> pa.Table:
+    return rows.rename_columns([_RENAMED.get(name, name) for name in rows.column_names])
 
 
 def _pair(row: dict[str, Any], rollouts: int) -> dict[str, Any] | None:
@@ -106,5 +113,5 @@ def _group(row: dict[str, Any], rollouts: int) -> dict[str, Any] | None:
         "prompt": row["messages"][:1],
         "answer": row["answer"],
         "rewards": [rewards[index] for index in taken],
-        "completions": [responses[index]["text"] for index in taken],
+        "rollouts": [responses[index]["text"] for index in taken],
     }

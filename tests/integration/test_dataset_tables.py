@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from services.reward_filtering.export import SAMPLE_SCHEMA, export_dataset
+from services.reward_filtering.shapes import shaped
 from services.runtime.errors import NotFound, Rejected, Retryable
 from services.runtime.tables import Table
 
@@ -287,9 +288,10 @@ def test_an_export_loads_with_the_datasets_library(
 
     loaded = datasets.load_dataset(str(target), cache_dir=str(tmp_path / "cache"))
     assert list(loaded) == ["train"]
-    assert loaded["train"].to_list() == rows
+    made = shaped(pa.Table.from_pylist(rows, SAMPLE_SCHEMA), "sft")
+    assert loaded["train"].to_list() == made.to_pylist()
     # Arrow's names of list items aside, both formats load with the types of the table.
-    assert loaded["train"].features.arrow_schema.names == SAMPLE_SCHEMA.names
+    assert loaded["train"].features.arrow_schema.names == made.schema.names
     types = loaded["train"].features.arrow_schema.types
     assert [str(t) for t in types] == [
         str(t).replace("element", "item").replace(" not null", "") for t in SAMPLE_SCHEMA.types

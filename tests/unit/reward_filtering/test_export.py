@@ -27,6 +27,7 @@ from services.reward_filtering.export import (
     export_dataset,
 )
 from services.reward_filtering.facts import FACT_COLUMNS, facts_of, reward_facts
+from services.reward_filtering.shapes import shaped
 from services.runtime.errors import NotFound, Rejected
 from services.runtime.tables import Table
 
@@ -101,6 +102,14 @@ def exported(result: ExportResult) -> list[list[dict[str, Any]]]:
     return shards
 
 
+def for_training(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows under the names of an export."""
+    found: list[dict[str, Any]] = shaped(
+        pa.Table.from_pylist(rows, SAMPLE_SCHEMA), "sft"
+    ).to_pylist()
+    return found
+
+
 def test_the_schema_survives_the_table(tmp_path: Path) -> None:
     table = table_of(tmp_path, [sample(1), sample(2)])
     assert table.schema.equals(SAMPLE_SCHEMA)
@@ -120,7 +129,7 @@ def test_all_rows_stand_once_in_order(tmp_path: Path, format: card.Format, shard
     result = export_dataset(table, "chat", tmp_path / "out", format, shard_rows=shard_rows)
 
     shards = exported(result)
-    assert [row for shard in shards for row in shard] == rows
+    assert [row for shard in shards for row in shard] == for_training(rows)
     assert all(len(shard) <= shard_rows for shard in shards)
     count = len(result.files)
     assert result.files == tuple(

@@ -21,10 +21,14 @@ def table(*rows: dict[str, Any]) -> pa.Table:
     return pa.Table.from_pylist([sample(n, **row) for n, row in enumerate(rows)], SAMPLE_SCHEMA)
 
 
-def test_a_dataset_is_as_it_is_for_supervised_training() -> None:
+def test_only_names_change_for_supervised_training() -> None:
     rows = table({}, {})
     assert usual_shape(rows) == "sft"
-    assert shaped(rows, "sft") is rows
+    made = shaped(rows, "sft")
+    assert made.columns == rows.columns
+    # Of these names TRL makes something else than conversations.
+    assert set(made.column_names).isdisjoint({"prompt", "completion", "chosen", "rejected"})
+    assert made["instruction_prompt"] == rows["prompt"]
 
 
 def test_a_pair_is_prompt_chosen_and_rejected() -> None:
@@ -38,6 +42,7 @@ def test_a_pair_is_prompt_chosen_and_rejected() -> None:
     assert row["chosen"] == TALK[1:]
     assert row["rejected"] == [{"role": "assistant", "content": "said 1"}]
     assert (row["chosen_index"], row["rejected_index"]) == (0, 1)
+    assert row["instruction_prompt"] == sample(0)["prompt"]
     # TRL refuses rows that have both a prompt and messages.
     assert "messages" not in made.column_names
 
@@ -55,7 +60,9 @@ def test_a_verifiable_prompt_keeps_the_rollouts_whose_rewards_differ_most() -> N
     assert row["prompt"] == TALK[:1]
     assert row["answer"] == "42"
     assert sorted(row["rewards"]) == [0.0, 0.0, 1.0, 1.0]
-    assert {"said 3", "said 5"} < set(row["completions"])
+    assert {"said 3", "said 5"} < set(row["rollouts"])
+    # TRL passes every column to the reward function, beside arguments of these names.
+    assert {"prompts", "completions", "completion_ids"}.isdisjoint(row)
     assert row["response_rewards"] == sample(0)["rewards"]
 
 
