@@ -7,25 +7,15 @@ from typing import Annotated
 import typer
 from rich.table import Table as View
 
-from services.cli import orders, refilter, waiting, watching
+from services.cli import orders, refilter, report, waiting, watching
 from services.cli.console import output, tell
+from services.cli.local_datasets import OutOption, dataset_names, open_dataset
 from services.cli.plain import print_json
 from services.cli.remote_datasets import export_remote, list_remote, show_remote
 from services.cli.samples import print_samples
 from services.cli.server import DEFAULT_OUT, CaOption, JsonOption, ServerOption, is_remote
-from services.reward_filtering.export import SAMPLE_SCHEMA, export_dataset
+from services.reward_filtering.export import export_dataset
 from services.reward_filtering.shapes import find_shape
-from services.runtime.errors import NotFound
-from services.runtime.tables import Table, list_tables
-
-OutOption = Annotated[
-    Path | None,
-    typer.Option(
-        help="Directory of a `matrix run`, instead of a platform that runs; data when there is "
-        "none.",
-        show_default=False,
-    ),
-]
 
 datasets = typer.Typer(no_args_is_help=True, help="Order, list, show and export datasets.")
 datasets.command()(orders.create)
@@ -36,26 +26,6 @@ class ExportFormat(StrEnum):
 
     parquet = "parquet"
     jsonl = "jsonl"
-
-
-def _names(out: Path) -> list[str]:
-    names = list_tables(str(out / "datasets"))
-    if not names and not (out / "run.json").is_file():
-        raise NotFound(f"{out} holds no run; give the directory of one with --out")
-    return names
-
-
-def open_dataset(out: Path, name: str) -> Table:
-    """Return a dataset's table.
-
-    Raises:
-        NotFound: there is none of that name; the message names those there are.
-    """
-    names = _names(out)
-    if name not in names:
-        known = ", ".join(names) or "none yet"
-        raise NotFound(f"no dataset {name!r} in {out}; there are: {known}")
-    return Table(str(out / "datasets" / name), SAMPLE_SCHEMA)
 
 
 @datasets.command("list")
@@ -73,7 +43,7 @@ def list_datasets(
         list_remote(server, ca, as_json)
         return
     place = out or DEFAULT_OUT
-    names = _names(place)
+    names = dataset_names(place)
     if not names and not as_json:
         tell(f"no datasets in {place} yet")
         return
@@ -143,6 +113,7 @@ def export(
 
 
 for _command in (
+    report.report,
     waiting.wait,
     watching.watch,
     orders.pause,

@@ -11,7 +11,7 @@ from matrix.scenario_extraction.v1 import service_pb2 as extraction
 from rich.panel import Panel
 
 from services.cli.console import output
-from services.cli.datasets import OutOption
+from services.cli.local_datasets import OutOption
 from services.cli.plain import print_json
 from services.cli.server import (
     DEFAULT_OUT,
