@@ -69,7 +69,7 @@ class Exports:
                 sent = 0
                 for path in ("README.md", *result.files):
                     # Not in a thread: who is cancelled there would leave the file open.
-                    with (result.path / path).open("rb") as file:  # noqa: ASYNC230
+                    with (result.path / path).open("rb") as file:
                         data = await asyncio.to_thread(file.read, CHUNK_BYTES)
                         yield FileChunk(path, data)
                         while data := await asyncio.to_thread(file.read, CHUNK_BYTES):
