@@ -29,9 +29,9 @@ chaos: $(VENV)/.dev ## The long tests of a running platform: freezes, scaling, o
 	$(BIN)/pytest -m long -s tests/cluster
 
 # A CPU build, where pip is set up to find one. Otherwise the registry's own torch is installed, which
-# on Linux brings gigabytes of GPU libraries; it works as well.
+# on Linux brings gigabytes of GPU libraries.
 TORCH ?= torch==2.13.0+cpu
-heavy: $(VENV)/.heavy ## Exports train a step with TRL; needs torch, 1.5 GB on disk (2 minutes)
+heavy: $(VENV)/.heavy ## Exports train a step with TRL; needs torch, 1 GB on disk (1 minute)
 	$(BIN)/pytest -m heavy tests/heavy
 
 FUZZ_INPUTS ?= 100000
