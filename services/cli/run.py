@@ -57,6 +57,16 @@ def run(
         str, typer.Option(help="URL of the model that you train; by default the same as --model.")
     ] = "",
     student_name: Annotated[str, typer.Option(help="Model to ask that server for.")] = "",
+    reward: Annotated[
+        str,
+        typer.Option(help="URL of a reward model, or of a judge; by default --model judges."),
+    ] = "",
+    reward_name: Annotated[str, typer.Option(help="Model to ask that server for.")] = "",
+    held_out: Annotated[
+        str,
+        typer.Option(help="URL of a second one, whose rewards are reported and never decide."),
+    ] = "",
+    held_out_name: Annotated[str, typer.Option(help="Model to ask that server for.")] = "",
     filter: Annotated[
         list[str] | None,
         typer.Option(help="A filter setting that differs from the kind's, as responses=8."),
@@ -97,7 +107,18 @@ def run(
     configure_logs(verbose)
     key = os.environ.get("MATRIX_MODEL_API_KEY", "")
     choice = ModelChoice(
-        model, model_name, key, concurrency, patience, timeout, student, student_name
+        spec=model,
+        name=model_name,
+        api_key=key,
+        slots=concurrency,
+        patience_seconds=patience,
+        timeout_seconds=timeout,
+        student=student,
+        student_name=student_name,
+        reward=reward,
+        reward_name=reward_name,
+        held_out=held_out,
+        held_out_name=held_out_name,
     )
     settings = RunSettings(
         out=out,

@@ -20,6 +20,9 @@ def simulate_model(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     name: Annotated[str, typer.Option(help="Model name to answer to.")] = "simulated",
     seed: Annotated[int, typer.Option(help="Another seed is another model.")] = 0,
+    reward: Annotated[
+        bool, typer.Option("--reward", help="A reward model: /classify, and nothing else.")
+    ] = False,
     slots: Annotated[int, typer.Option(min=1, help="Calls worked on at once.")] = 256,
     max_model_len: Annotated[int, typer.Option(min=1, help="Tokens of prompt and answer.")] = 8192,
     seconds_per_call: Annotated[float, typer.Option(min=0, help="Time each call takes.")] = 0.0,
@@ -37,6 +40,7 @@ def simulate_model(
             port=port,
             model=name,
             seed=seed,
+            score_head=reward,
             max_model_len=max_model_len,
             slots=slots,
             seconds_per_call=seconds_per_call,
@@ -47,7 +51,7 @@ def simulate_model(
             truncated=truncated,
             hang=hang,
         )
-        asyncio.run(serve_forever(settings, lambda url: _tell(name, url)))
+        asyncio.run(serve_forever(settings, lambda url: _tell(name, url, reward)))
     except ValueError as error:
         raise Rejected(f"simulate-model: {error}") from error
     except OSError as error:
@@ -57,6 +61,7 @@ def simulate_model(
         ) from error
 
 
-def _tell(name: str, url: str) -> None:
-    tell(f"simulated model {name!r} at {url}")
-    tell(f"Next: matrix run --model {url}   (Ctrl-C ends the server)")
+def _tell(name: str, url: str, reward: bool) -> None:
+    tell(f"simulated {'reward model' if reward else 'model'} {name!r} at {url}")
+    option = "--model simulated --reward" if reward else "--model"
+    tell(f"Next: matrix run {option} {url}   (Ctrl-C ends the server)")

@@ -106,6 +106,7 @@ class Provenance:
     reward_model: str = ""
     persona: str = ""
     student_model: str = ""
+    held_out_model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

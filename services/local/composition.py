@@ -59,6 +59,7 @@ class Composition:
         clock: Clock,
         seeded: bool,
         benchmarks: ContaminationIndex | None = None,
+        held_out: bool = False,
     ) -> None:
         self.log = log
         self.embedder = embedder
@@ -97,6 +98,7 @@ class Composition:
             kinds,
             clock,
             benchmarks=benchmarks,
+            held_out=held_out,
         )
         self._filtering_consumer = FilteringConsumer(self.filtering, log)
         self.writer_source = log.consumer("dataset-writer", [t.SAMPLES_JUDGED.name])

@@ -10,11 +10,17 @@ from services.local.model import SLOTS, LocalModel
 from services.local.simulator import Simulator, SimulatorSettings
 from services.runtime.errors import Rejected
 from services.runtime.metrics import ModelMetrics
-from services.runtime.models import CallSettings, Endpoint, HttpModels, served_models
+from services.runtime.model_servers import ROLES, check_held_out
+from services.runtime.models import (
+    CallSettings,
+    Endpoint,
+    HttpModels,
+    has_score_head,
+    served_models,
+)
 from services.runtime.ports import Embedder, Role
 
 _LOCAL_SECONDS = 900.0
-ROLES: tuple[Role, ...] = ("simulator", "teacher", "student", "reward", "embedding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,12 @@ class ModelChoice:
     """Address of the server of the model in training; that of `spec` when empty."""
     student_name: str = ""
     """Model asked of it; its first one when empty."""
+    reward: str = ""
+    """Address of a reward model, or of a model to judge by; that of `spec` when empty."""
+    reward_name: str = ""
+    held_out: str = ""
+    """Address of a second one, whose rewards are reported and never decide; none when empty."""
+    held_out_name: str = ""
 
     def __repr__(self) -> str:
         return f"ModelChoice(spec={self.spec!r}, name={self.name!r})"
@@ -98,10 +110,19 @@ async def open_models(
 
 async def _endpoints(endpoint: Endpoint, choice: ModelChoice) -> dict[Role, Endpoint]:
     endpoints = dict.fromkeys(ROLES, endpoint)
-    if choice.student:
-        url = _address(choice.student, "--student")
-        name = await _served(url, choice.student_name, choice.api_key)
-        endpoints["student"] = Endpoint(url, name, choice.api_key)
+    own: dict[Role, tuple[str, str]] = {
+        "student": (choice.student, choice.student_name),
+        "reward": (choice.reward, choice.reward_name),
+        "held_out": (choice.held_out, choice.held_out_name),
+    }
+    for role, (address, name) in own.items():
+        if address:
+            url = _address(address, f"--{role.replace('_', '-')}")
+            found = Endpoint(url, await _served(url, name, choice.api_key), choice.api_key)
+            if role != "student":
+                found = replace(found, scores=await has_score_head(found))
+            endpoints[role] = found
+    check_held_out(endpoints)
     return endpoints
 
 

@@ -104,6 +104,7 @@ class Platform:
                         self._clock,
                         seeded=settings.deterministic,
                         benchmarks=benchmarks,
+                        held_out=bool(settings.model.held_out),
                     )
                     progress.phase = "reading the log"
                     await composition.restore()

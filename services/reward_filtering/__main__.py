@@ -55,6 +55,7 @@ def compose(backbone: Backbone) -> Composed:
         backbone.clock,
         ownership.owns,
         benchmarks=benchmark_index(settings.benchmarks.split(",")),
+        held_out=bool(settings.models.held_out.url),
     )
     consumer = FilteringConsumer(filtering, ownership)
     letters = DeadLetterTopic(backbone.publisher, backbone.metrics)

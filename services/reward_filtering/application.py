@@ -21,6 +21,7 @@ from services.reward_filtering.recipes.answering import answered
 from services.reward_filtering.recipes.coding import coded
 from services.reward_filtering.recipes.conversing import conversed
 from services.reward_filtering.recipes.desk import Desk, RunTests
+from services.reward_filtering.recipes.evaluating import evaluated
 from services.reward_filtering.recipes.reasoning import reasoned
 from services.reward_filtering.recipes.refusing import refused
 from services.reward_filtering.static_filters import (
@@ -58,6 +59,7 @@ class Filtering:
         owns: Callable[[str], bool] = lambda stratum: True,
         run_tests: RunTests | None = None,
         benchmarks: ContaminationIndex | None = None,
+        held_out: bool = False,
     ) -> None:
         self.datasets: dict[str, DatasetDeclared] = {}
         self.strata: defaultdict[str, Stratum] = defaultdict(Stratum)
@@ -70,6 +72,7 @@ class Filtering:
         self._owns = owns
         self._run_tests = run_tests or Workbench().run_tests
         self._benchmarks = benchmarks
+        self._held_out = held_out
 
     def set_dataset(self, dataset: DatasetDeclared) -> None:
         """Take a dataset's latest order."""
@@ -212,7 +215,10 @@ class Filtering:
         """Return the sample with its responses and all that is measured of them."""
         judge = kind.prompts.get("judge", self._prompts["judge"])
         desk = Desk(unit, judge, dataset.filter, self._run_tests)
-        return desk.signed(await RECIPES[kind.recipe](desk, kind, sample))
+        measured = await RECIPES[kind.recipe](desk, kind, sample)
+        if self._held_out:
+            measured = await evaluated(desk, measured)
+        return desk.signed(measured)
 
 
 def _stage(reason: str) -> str:

@@ -98,6 +98,7 @@ SAMPLE_SCHEMA = pa.schema(
         _required("response_model", pa.string()),
         _required("student_model", pa.string()),
         _required("reward_model", pa.string()),
+        _required("held_out_model", pa.string()),
         _required("calls", pa.int64()),
         _required("prompt_tokens", pa.int64()),
         _required("completion_tokens", pa.int64()),

@@ -2,26 +2,37 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 
 import structlog
 
 from services.runtime.errors import Rejected
 from services.runtime.metrics import ModelMetrics
-from services.runtime.models import CallSettings, Endpoint, HttpModels, served_models
+from services.runtime.models import (
+    CallSettings,
+    Endpoint,
+    HttpModels,
+    has_score_head,
+    served_models,
+)
 from services.runtime.ports import Role
 from services.runtime.settings import ModelsSettings
 
 _log = structlog.get_logger(__name__)
 ROLES: tuple[Role, ...] = ("simulator", "teacher", "student", "reward", "embedding")
+"""Those that there always is a model of."""
+REWARDS: tuple[Role, ...] = ("reward", "held_out")
 
 
 async def open_models(settings: ModelsSettings, metrics: ModelMetrics) -> HttpModels:
     """Return the models of all roles, once every server that is set answers.
 
-    A role without a server of its own uses that of the role `simulator`.
+    A role without a server of its own uses that of the role `simulator`; without one, there is no
+    held-out reward.
 
     Raises:
-        Rejected: no server is set.
+        Rejected: no server is set, or one that is to give rewards cannot.
     """
     if not settings.simulator.url:
         raise Rejected(
@@ -30,7 +41,8 @@ async def open_models(settings: ModelsSettings, metrics: ModelMetrics) -> HttpMo
         )
     found: dict[str, list[str]] = {}
     endpoints: dict[Role, Endpoint] = {}
-    for role in ROLES:
+    roles = (*ROLES, "held_out") if settings.held_out.url else ROLES
+    for role in roles:
         own = settings.of(role)
         url = own.url.rstrip("/").removesuffix("/v1")
         key = own.api_key.get_secret_value()
@@ -38,8 +50,26 @@ async def open_models(settings: ModelsSettings, metrics: ModelMetrics) -> HttpMo
             found[url] = await _wait_for(role, url, key)
         name = own.name or (found[url][0] if found[url] else "")
         endpoints[role] = Endpoint(url, name, key)
+        if role in REWARDS and url != endpoints["simulator"].url:
+            scores = await has_score_head(endpoints[role])
+            endpoints[role] = replace(endpoints[role], scores=scores)
+    check_held_out(endpoints)
     calls = CallSettings(settings.timeout_seconds, settings.patience_seconds)
     return HttpModels(endpoints, metrics, settings.slots, calls)
+
+
+def check_held_out(endpoints: Mapping[Role, Endpoint]) -> None:
+    """Refuse a held-out reward that is the one that decides.
+
+    Raises:
+        Rejected: both are the same model of the same server.
+    """
+    held_out, reward = endpoints.get("held_out"), endpoints["reward"]
+    if held_out is not None and (held_out.url, held_out.model) == (reward.url, reward.model):
+        raise Rejected(
+            f"the held-out reward is model {reward.model!r} at {reward.url}, which also decides: "
+            "give another one, or none"
+        )
 
 
 async def _wait_for(role: str, url: str, api_key: str) -> list[str]:

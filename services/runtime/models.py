@@ -1,6 +1,7 @@
 """The one way to call a model: OpenAI-compatible HTTP, as vLLM and KServe serve it."""
 
 import asyncio
+import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +13,19 @@ import orjson
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.gate import Gate
 from services.runtime.metrics import ModelMetrics
-from services.runtime.ports import ChatAnswer, ChatRequest, Role
-from services.runtime.wire import chat_body, parse_chat, parse_embeddings
+from services.runtime.ports import ChatAnswer, ChatRequest, Message, Role
+from services.runtime.wire import (
+    chat_body,
+    classify_body,
+    parse_chat,
+    parse_classify,
+    parse_embeddings,
+)
 
 T = TypeVar("T")
 
 _SOCIETY = ("birth", "act", "memory", "route")
-_LINE = ("scenario", "instruction", "reply", "response", "tests", "rollout", "judge")
+_LINE = ("scenario", "instruction", "reply", "response", "tests", "rollout", "judge", "held_out")
 STAGE_PRIORITY = dict.fromkeys(_SOCIETY, 0) | {s: -n for n, s in enumerate(_LINE, start=1)}
 """Lowest first. Later stages go first, so that work in progress is finished before new work is
 begun; those of the society are equal, so that no group waits for others to get further."""
@@ -32,6 +39,8 @@ class Endpoint:
     """Base address without /v1."""
     model: str
     api_key: str = ""
+    scores: bool = False
+    """It is a reward model with a score head, and asked by /classify."""
 
     def __repr__(self) -> str:
         return f"Endpoint(url={self.url!r}, model={self.model!r})"
@@ -44,6 +53,8 @@ class CallSettings:
     timeout_seconds: float = 120.0
     patience_seconds: float = 120.0
     """How long a call is retried, from its first failure, before it counts as failed."""
+    held_out_patience_seconds: float = 5.0
+    """The same for the held-out reward, which nothing waits for: samples go without it."""
     first_backoff_seconds: float = 0.2
     max_backoff_seconds: float = 10.0
 
@@ -90,8 +101,13 @@ class HttpModels:
             Rejected: the server refuses this request for good (4xx).
             Retryable: no answer within the patience.
         """
-        body = chat_body(self._endpoints[role].model, request)
-        answer = await self._call(role, stage, "/v1/chat/completions", body, parse_chat)
+        endpoint = self._endpoints[role]
+        if endpoint.scores:
+            body = classify_body(endpoint.model, request)
+            answer = await self._call(role, stage, "/classify", body, parse_classify)
+        else:
+            body = chat_body(endpoint.model, request)
+            answer = await self._call(role, stage, "/v1/chat/completions", body, parse_chat)
         self._metrics.calls[stage] += 1
         self._metrics.prompt_tokens[stage] += answer.prompt_tokens
         self._metrics.completion_tokens[stage] += answer.completion_tokens
@@ -119,6 +135,9 @@ class HttpModels:
     ) -> T:
         endpoint = self._endpoints[role]
         body = orjson.dumps(fields)
+        patience = self._settings.patience_seconds
+        if role == "held_out":
+            patience = min(patience, self._settings.held_out_patience_seconds)
         loop = asyncio.get_running_loop()
         deadline = None
         pause = self._settings.first_backoff_seconds
@@ -137,12 +156,12 @@ class HttpModels:
                 self._metrics.retries[_cause(error)] += 1
                 # Not from the call on: waiting for a slot is no failure, and one time-out is not
                 # to use up all patience.
-                deadline = deadline or loop.time() + self._settings.patience_seconds
+                deadline = deadline or loop.time() + patience
                 wait = pause * random.uniform(0.5, 1.5)
                 if loop.time() + wait > deadline:
                     raise Retryable(
                         f"model {endpoint.model!r} at {endpoint.url} gave no answer for "
-                        f"{self._settings.patience_seconds:g} s (stage {stage}); last: {error}"
+                        f"{patience:g} s (stage {stage}); last: {error}"
                     ) from error
                 await asyncio.sleep(wait)
                 pause = min(pause * 2, self._settings.max_backoff_seconds)
@@ -170,9 +189,16 @@ class HttpModels:
 
 def _parsed(content: bytes, parse: Callable[[Mapping[str, Any]], T]) -> T:
     try:
-        return parse(orjson.loads(content))
-    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise Retryable(f"no such answer as asked for: {content[:200]!r}") from error
+        return parse(_loaded(content))
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise Retryable(f"no such answer as asked for: {content[:200]!r} ({error})") from error
+
+
+def _loaded(content: bytes) -> Any:
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return json.loads(content)  # It takes NaN, which servers in Python write.
 
 
 def _cause(error: Retryable) -> str:
@@ -199,6 +225,39 @@ def _raise_status(status: int, content: bytes) -> None:
     if status >= 500 or status in (408, 429):
         raise Retryable(f"HTTP {status}: {detail}")
     raise Rejected(f"HTTP {status}: {detail}")
+
+
+async def has_score_head(endpoint: Endpoint, timeout_seconds: float = 60.0) -> bool:
+    """Return whether a server is a reward model with a score head, by asking it for a reward.
+
+    A generating server has no /classify.
+
+    Raises:
+        Rejected: it classifies, but does not answer with one number.
+    """
+    turns = (Message("user", "2+2?"), Message("assistant", "4"))
+    body = classify_body(endpoint.model, ChatRequest(turns, max_tokens=1))
+    headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
+    timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.post(f"{endpoint.url}/classify", json=body, headers=headers) as response,
+        ):
+            content, status = await response.read(), response.status
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise Rejected(f"{endpoint.url}: {_told(error, timeout_seconds)}") from error
+    if status >= 500:
+        raise Rejected(f"{endpoint.url}/classify answered HTTP {status}: {content[:200]!r}")
+    if status != 200:
+        return False
+    try:
+        _parsed(content, parse_classify)
+    except Retryable as error:
+        raise Rejected(
+            f"model {endpoint.model!r} at {endpoint.url} is no reward model: {error}"
+        ) from error
+    return True
 
 
 async def served_models(url: str, api_key: str = "", timeout_seconds: float = 10.0) -> list[str]:

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-Role = Literal["simulator", "teacher", "student", "reward", "embedding"]
-"""Which of the five models a call is for (architecture: any of them may share a server)."""
+Role = Literal["simulator", "teacher", "student", "reward", "held_out", "embedding"]
+"""Which model a call is for; any of them may share a server, but the held-out reward, which is
+reported beside the one that decides and must not be the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,9 @@ class ChatRequest:
     stop: tuple[str, ...] = ()
     seed: int | None = None
     """Sent only in deterministic runs: some servers fail on seeds under load."""
+    scored: tuple[Message, ...] = ()
+    """The conversation whose last turn is to be rewarded. A reward model with a score head is given
+    it in place of `messages`, which ask any other model for a verdict on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,9 @@ class Completion:
     """`stop`, or `length` when `max_tokens` cut it off."""
     first_token_logprobs: Mapping[str, float] = field(default_factory=dict)
     """Alternatives of the first token and their log-probabilities, when asked for."""
+    reward: float | None = None
+    """Raw logit of a reward model with a score head; None when it gave no finite number, and of
+    any other model."""
 
 
 @dataclass(frozen=True, slots=True)

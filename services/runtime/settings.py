@@ -92,12 +92,15 @@ class ModelSettings(_Part):
 
 
 class ModelsSettings(_Part):
-    """The five roles, and how they are called."""
+    """The models by role, and how they are called."""
 
     simulator: ModelSettings = ModelSettings()
     teacher: ModelSettings = ModelSettings()
     student: ModelSettings = ModelSettings()
     reward: ModelSettings = ModelSettings()
+    """A reward model with a score head (/classify), or any other as a judge."""
+    held_out: ModelSettings = ModelSettings()
+    """A second one, whose rewards are reported and never decide; without a URL there is none."""
     embedding: ModelSettings = ModelSettings()
     slots: int = Field(default=256, ge=1)
     """Calls of this process at once, to each server."""
@@ -106,7 +109,7 @@ class ModelsSettings(_Part):
     """How long a call is retried, from its first failure, before it counts as failed."""
 
     def of(self, role: Role) -> ModelSettings:
-        """Return the settings of a role; what it leaves open is as for `simulator`."""
+        """Return the settings of a role; one without a URL is as `simulator`."""
         own: ModelSettings = getattr(self, role)
         return own if own.url else self.simulator
 

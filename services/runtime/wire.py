@@ -1,5 +1,6 @@
-"""Chat completions and embeddings as the JSON of an OpenAI-compatible server."""
+"""Chat completions, embeddings and rewards as the JSON of vLLM's servers."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -41,6 +42,51 @@ def parse_embeddings(fields: Mapping[str, Any]) -> list[list[float]]:
     """
     data = sorted(fields["data"], key=lambda item: item["index"])
     return [[_number(value) for value in item["embedding"]] for item in data]
+
+
+def classify_body(model: str, request: ChatRequest) -> dict[str, Any]:
+    """Return the body of POST /classify, which gives the reward of a conversation's last turn.
+
+    Without `use_activation: false` the logit is squashed by a sigmoid, which flattens rewards.
+    """
+    scored = request.scored or request.messages
+    return {
+        "model": model,
+        "messages": [{"role": m.role, "content": m.content} for m in scored],
+        "use_activation": False,
+    }
+
+
+def parse_classify(fields: Mapping[str, Any]) -> ChatAnswer:
+    """Return the reward of one conversation, as an answer without text.
+
+    A number that is none (vLLM writes NaN where half precision overflows) is no reward: asking
+    again would give it again.
+
+    Raises:
+        AttributeError, KeyError, TypeError, ValueError: it is no reward of one conversation; the
+            message says how many numbers came instead.
+    """
+    data = fields["data"]
+    if len(data) != 1:
+        raise ValueError(f"{len(data)} rewards for one conversation")
+    logits = data[0]["probs"]
+    if len(logits) != 1:
+        raise ValueError(f"{len(logits)} classes: a reward model has one")
+    logit = None if logits[0] is None else _number(logits[0])
+    usage = fields["usage"]
+    return ChatAnswer(
+        completions=(
+            Completion(
+                text="",
+                finish_reason="stop",
+                reward=logit if logit is not None and math.isfinite(logit) else None,
+            ),
+        ),
+        model=_typed(fields["model"], str),
+        prompt_tokens=_typed(usage["prompt_tokens"], int),
+        completion_tokens=0,
+    )
 
 
 def parse_chat(fields: Mapping[str, Any]) -> ChatAnswer:

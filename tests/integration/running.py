@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 from services.events import codec
 from services.events.dead_letters import DeadLetterTopic
 from services.events.topics import MODEL_ANSWERS, TOPICS, Topic
-from services.local.endpoints import ROLES
 from services.local.log import Log
 from services.local.simulator import Simulator, SimulatorSettings
 from services.runtime.journal import ModelJournal
 from services.runtime.metrics import Metrics
+from services.runtime.model_servers import ROLES
 from services.runtime.models import CallSettings, Endpoint, HttpModels
 from services.runtime.protobuf import Codec
 from services.runtime.state import Changelog

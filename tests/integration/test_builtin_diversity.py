@@ -11,12 +11,12 @@ from services.agent_state.importing import Importer
 from services.agent_state.profile_files import read_profiles
 from services.events import topics as t
 from services.local.composition import prompts_of
-from services.local.endpoints import ROLES
 from services.local.log import Log
 from services.local.minilm import MiniLMEmbedder
 from services.local.simulator import Simulator, SimulatorSettings
 from services.runtime.journal import ModelJournal
 from services.runtime.metrics import ModelMetrics
+from services.runtime.model_servers import ROLES
 from services.runtime.models import Endpoint, HttpModels
 
 pytest.importorskip("onnxruntime", reason="the local models are not installed")

@@ -15,11 +15,11 @@ from services.events import Appetite, ObservationsDelivered
 from services.events.topics import MODEL_ANSWERS, POPULATION, TOPICS
 from services.kinds import load_kinds
 from services.local.composition import Composition
-from services.local.endpoints import ROLES
 from services.local.log import Log
 from services.local.simulator import Simulator, SimulatorSettings
 from services.local.society import import_society, known_society
 from services.runtime.metrics import Metrics
+from services.runtime.model_servers import ROLES
 from services.runtime.models import HttpModels
 from services.runtime.ports import Record
 from tests.integration.running import publish, serving

@@ -14,13 +14,13 @@ from services.agent_state.profiles import Profile
 from services.events import Newcomer, codec
 from services.events import topics as t
 from services.local.composition import prompts_of
-from services.local.endpoints import ROLES
 from services.local.log import Log
 from services.local.simulator import Simulator, SimulatorSettings
 from services.local.simulator.vocabulary import NOUNS
 from services.runtime.errors import Rejected
 from services.runtime.journal import ModelJournal
 from services.runtime.metrics import ModelMetrics
+from services.runtime.model_servers import ROLES
 from services.runtime.models import Endpoint, HttpModels
 from services.runtime.ports import Record
 

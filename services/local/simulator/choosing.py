@@ -59,6 +59,13 @@ def truth(prompt: Prompt, random: Random, name: str) -> bool:
     return random.random() < 0.5
 
 
+def reward_logit(question: str, response: str, draw: float) -> float:
+    """Return what a response is worth: a standard normal draw, scaled, plus what it takes up."""
+    asked = len(set(content_words(question)))
+    share = overlap(question, response) / asked if asked else 0.0
+    return _VERDICT_SCALE * draw + _VERDICT_OVERLAP * share
+
+
 def yes_log_odds(prompt: Prompt, random: Random) -> float:
     """Return ln(P(yes) / P(no)) for the question that the prompt puts.
 
@@ -68,10 +75,7 @@ def yes_log_odds(prompt: Prompt, random: Random) -> float:
     draw = random.gauss(0.0, 1.0)
     response = prompt.last("answer", "response")
     if response is not None:
-        question = prompt.last("question", "instruction") or ""
-        asked = len(set(content_words(question)))
-        share = overlap(question, response) / asked if asked else 0.0
-        return _VERDICT_SCALE * draw + _VERDICT_OVERLAP * share
+        return reward_logit(prompt.last("question", "instruction") or "", response, draw)
     if prompt.last("action") is None:
         return _VERDICT_SCALE * draw
     if is_contradiction(prompt):

@@ -167,6 +167,23 @@ def embedding_list(
     }
 
 
+def classification_list(
+    envelope: Envelope, numbers: Sequence[float], prompt_tokens: int
+) -> dict[str, Any]:
+    """Return the answer to a classification with one class: one number each."""
+    return {
+        "id": envelope.id,
+        "object": "list",
+        "created": envelope.created,
+        "model": envelope.model,
+        "data": [
+            {"index": index, "label": "LABEL_0", "probs": [number], "num_classes": 1}
+            for index, number in enumerate(numbers)
+        ],
+        "usage": _pooling_usage(prompt_tokens),
+    }
+
+
 def model_list(names: Sequence[str], created: int, max_model_len: int) -> dict[str, Any]:
     """Return the list of the names that a server answers to."""
     return {

@@ -9,6 +9,7 @@ from services.local.simulator.endpoints import Endpoints
 from services.local.simulator.engine import Engine, LoggedCall
 from services.local.simulator.information import Information
 from services.local.simulator.responses import errors
+from services.local.simulator.reward_model import RewardEndpoints
 from services.local.simulator.settings import SimulatorSettings
 
 _LARGEST_BODY = 64 * 1024**2
@@ -27,8 +28,9 @@ class Simulator:
         """Answered calls in order of arrival at the model; stays empty unless `record`."""
         self._settings = settings
         self._engine = Engine(settings)
+        endpoints = RewardEndpoints if settings.score_head else Endpoints
         self._handlers = (
-            Endpoints(settings, self._engine, self.log if record else None).table()
+            endpoints(settings, self._engine, self.log if record else None).table()
             | Information(settings, self._engine).table()
         )
         self._runner: web.AppRunner | None = None

@@ -20,6 +20,8 @@ class SimulatorSettings:
     """Names that the server answers to; the first one is what its answers say."""
     seed: int = 0
     """Another seed is another model: it answers every prompt differently."""
+    score_head: bool = False
+    """It is a reward model: it classifies, and generates nothing."""
     max_model_len: int = 8192
     """Tokens of prompt and answer together."""
     slots: int = 256

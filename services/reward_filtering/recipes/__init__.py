@@ -7,6 +7,7 @@
     reasoning     a final answer, and how often the student finds it
     coding        a solution that passes its tests, and how often the student's does
     rollouts      the student's attempts at a verifiable prompt, in two stages
+    evaluating    a second reward that has no say
     refusing      a refusal that helps, or an answer where it is benign
 
 A recipe only measures. Whether the sample is accepted is decided by `deciding`, from what was

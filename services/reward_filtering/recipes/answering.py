@@ -16,12 +16,11 @@ async def answered(desk: Desk, kind: Kind, sample: SampleJudged) -> SampleJudged
     Raises:
         Retryable: a model gave no answer in spite of retries.
     """
-    instruction = sample.messages[0].content
-    asked = (Message("user", instruction),)
+    asked = (Message("user", sample.messages[0].content),)
     texts = await desk.texts("responses", "teacher", asked, desk.spec.responses)
     if not texts:
         return sample
-    rewards = await desk.rewards("judge", instruction, texts)
+    rewards = await desk.rewards("judge", asked, texts)
     chosen = best_of(rewards)
     sample = replace(
         sample,

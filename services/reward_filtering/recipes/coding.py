@@ -9,6 +9,7 @@ from services.kinds import Kind
 from services.reward_filtering.recipes.desk import Desk, recorded
 from services.reward_filtering.recipes.rollouts import CORRECT, rolled_out
 from services.reward_filtering.verdicts import best_of
+from services.runtime.ports import Message
 
 _BLOCK = re.compile(
     r"```(?:[Pp]ython3?|py)?[ \t]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE
@@ -42,7 +43,7 @@ async def coded(desk: Desk, kind: Kind, sample: SampleJudged) -> SampleJudged:
     tests = code_of(written[0])
 
     outcomes = await asyncio.gather(*(_outcome(desk, text, tests) for text in texts))
-    rewards = await desk.rewards("judge", instruction, texts)
+    rewards = await desk.rewards("judge", (Message("user", instruction),), texts)
     passing = [outcome == CORRECT for outcome in outcomes]
     chosen = best_of([r if passes else None for r, passes in zip(rewards, passing, strict=True)])
     agreement = sum(passing) / len(passing)

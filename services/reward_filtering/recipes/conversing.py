@@ -29,7 +29,7 @@ async def conversed(desk: Desk, kind: Kind, sample: SampleJudged) -> SampleJudge
     for turn in range(desk.spec.max_turns):
         asked = [Message(_role(m), m.content) for m in messages]
         texts = await desk.texts(f"turn/{turn}", "teacher", asked, desk.spec.responses)
-        judged = await desk.rewards(f"judge/{turn}", transcript(messages), texts)
+        judged = await desk.rewards(f"judge/{turn}", asked, texts)
         chosen = best_of(judged)
         if chosen < 0:
             break
@@ -66,13 +66,6 @@ async def _next(
     if not spoken or spoken[0] == DONE or said in {m.content for m in messages}:
         return ""
     return said
-
-
-def transcript(messages: list[ChatMessage]) -> str:
-    """Return what was said last, for the judge of the answer to it."""
-    if len(messages) == 1:
-        return messages[0].content
-    return "\n".join(f"{_WHO[m.role]}: {m.content}" for m in messages[-3:])
 
 
 def _role(message: ChatMessage) -> Literal["assistant", "user"]:

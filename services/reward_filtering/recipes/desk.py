@@ -14,9 +14,11 @@ from services.runtime.ports import ChatAnswer, ChatRequest, Message
 from services.runtime.prompts import Prompt
 
 Policy = Literal["teacher", "student"]
+Scorer = Literal["reward", "held_out"]
 RunTests = Callable[[str, str], Awaitable[str]]
+_WHO = {"user": "Person", "assistant": "Assistant", "system": "System"}
 UNJUDGED = -100.0
-"""Reward of a response on which the judge gave no verdict."""
+"""Reward of a response that has none."""
 
 
 class Desk:
@@ -78,27 +80,48 @@ class Desk:
         return whole_sentences(answer.completions[0])
 
     async def rewards(
-        self, call: str, instruction: str, responses: Sequence[str]
+        self, call: str, asked: Sequence[Message], responses: Sequence[str]
     ) -> list[float | None]:
-        """Return the reward of each response; None where there is no verdict.
+        """Return the reward of each response to a conversation; None where there is none.
 
         Raises:
             Retryable: no answer in spite of retries.
         """
-        asked = (self._reward(f"{call}/{i}", instruction, r) for i, r in enumerate(responses))
-        return list(await asyncio.gather(*asked))
+        each = (
+            self.reward(f"{call}/{number}", "reward", asked, response)
+            for number, response in enumerate(responses)
+        )
+        return list(await asyncio.gather(*each))
 
-    async def _reward(self, call: str, instruction: str, response: str) -> float | None:
+    async def reward(
+        self, call: str, scorer: Scorer, asked: Sequence[Message], response: str
+    ) -> float | None:
+        """Return the reward of one response to a conversation; None when there is none.
+
+        That of a model with a score head is its raw logit; of any other, the log-odds of its
+        verdict. Both are in nats, and those of two models cannot be compared.
+
+        Raises:
+            Retryable: no answer in spite of retries.
+        """
         if not response:
             return None
-        prompt = self._judge.render(instruction=instruction, response=response)
-        request = ChatRequest(prompt, max_tokens=1, temperature=0.0, top_logprobs=20)
+        request = ChatRequest(
+            self._judge.render(instruction=transcript(asked), response=response),
+            max_tokens=1,
+            temperature=0.0,
+            top_logprobs=20,
+            scored=(*asked, Message("assistant", response)),
+        )
+        stage = "judge" if scorer == "reward" else scorer
         try:
-            answer = await self._unit.chat(call, "reward", "judge", request)
+            answer = await self._unit.chat(call, scorer, stage, request)
         except Rejected:
             return None
-        self._note("reward", answer)
-        return reward_from_logprobs(answer.completions[0].first_token_logprobs)
+        self._note(scorer, answer)
+        said = answer.completions[0]
+        # What has logits has no tokens, and the other way round.
+        return said.reward if not said.text else reward_from_logprobs(said.first_token_logprobs)
 
     def _note(self, use: str, answer: ChatAnswer) -> None:
         self._models[use] = answer.model
@@ -111,8 +134,16 @@ class Desk:
             response_model=self._models.get("teacher", sample.provenance.response_model),
             student_model=self._models.get("student", sample.provenance.student_model),
             reward_model=self._models.get("reward", sample.provenance.reward_model),
+            held_out_model=self._models.get("held_out", sample.provenance.held_out_model),
         )
         return replace(sample, provenance=provenance, usage=sample.usage + self._usage)
+
+
+def transcript(asked: Sequence[Message]) -> str:
+    """Return what is to be answered, as text for the judge: of a conversation its last turns."""
+    if len(asked) == 1:
+        return asked[0].content
+    return "\n".join(f"{_WHO[message.role]}: {message.content}" for message in asked[-3:])
 
 
 def recorded(rewards: Sequence[float | None]) -> tuple[float, ...]:

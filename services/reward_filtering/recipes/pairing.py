@@ -27,7 +27,7 @@ async def against_student(desk: Desk, sample: SampleJudged) -> SampleJudged:
     asked = [Message("user", sample.messages[0].content)]
     count = desk.spec.student_responses
     texts = await desk.texts("student", "student", asked, count, stage="rollout")
-    rewards = await desk.rewards("judge-student", asked[0].content, texts)
+    rewards = await desk.rewards("judge-student", asked, texts)
     rejected = best_of([None if reward is None else -reward for reward in rewards])
     responses = tuple(
         Response("student", text, reward) for text, reward in zip(texts, rewards, strict=True)

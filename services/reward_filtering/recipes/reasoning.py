@@ -8,6 +8,7 @@ from services.reward_filtering.answers import majority, same_answer, split_answe
 from services.reward_filtering.recipes.desk import Desk, recorded
 from services.reward_filtering.recipes.rollouts import CORRECT, rolled_out
 from services.reward_filtering.verdicts import best_of
+from services.runtime.ports import Message
 
 
 async def reasoned(desk: Desk, kind: Kind, sample: SampleJudged) -> SampleJudged:
@@ -26,7 +27,7 @@ async def reasoned(desk: Desk, kind: Kind, sample: SampleJudged) -> SampleJudged
         return sample
     answers = [split_answer(text)[1] for text in texts]
     answer, votes = majority(answers)
-    rewards = await desk.rewards("judge", instruction, texts)
+    rewards = await desk.rewards("judge", (Message("user", instruction),), texts)
     agreeing = [
         reward if answer and same_answer(own, answer) else None
         for own, reward in zip(answers, rewards, strict=True)

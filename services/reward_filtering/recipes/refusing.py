@@ -7,6 +7,7 @@ from services.kinds import Kind
 from services.reward_filtering.recipes.desk import Desk, recorded
 from services.reward_filtering.static_filters import is_refusal
 from services.reward_filtering.verdicts import best_of
+from services.runtime.ports import Message
 
 BENIGN = "benign"
 """How the style of a requirement begins whose request only looks harmful."""
@@ -31,7 +32,7 @@ async def refused(desk: Desk, kind: Kind, sample: SampleJudged) -> SampleJudged:
     texts = await desk.texts("responses", "teacher", asked, desk.spec.responses)
     if not texts:
         return sample
-    rewards = await desk.rewards("judge", instruction, texts)
+    rewards = await desk.rewards("judge", (Message("user", instruction),), texts)
     benign = is_benign(sample.requirement)
     apt = [is_refusal(text) != benign for text in texts]
     chosen = best_of([r if fits else None for r, fits in zip(rewards, apt, strict=True)])

@@ -64,6 +64,7 @@ def sample(index: int, **change: Any) -> dict[str, Any]:
         "stage": "response",
         "reason": "",
         "student_model": "",
+        "held_out_model": "",
         "chosen": 1,
         "scores": [{"name": "nearest_distance", "value": 0.25}],
         "persona": "A nurse.",

@@ -59,6 +59,7 @@ def candidate(
         "instruction_model": "teacher",
         "response_model": "teacher",
         "student_model": "student",
+        "held_out_model": "",
         "reward_model": "judge",
         "calls": 3,
         "prompt_tokens": 100,

@@ -313,7 +313,7 @@ class Usage(_message.Message):
     def __init__(self, calls: _Optional[int] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ...) -> None: ...
 
 class Provenance(_message.Message):
-    __slots__ = ("scenario_id", "group_id", "agent_id", "agent_ids", "action_ids", "prompt", "instruction_model", "response_model", "reward_model", "persona", "student_model")
+    __slots__ = ("scenario_id", "group_id", "agent_id", "agent_ids", "action_ids", "prompt", "instruction_model", "response_model", "reward_model", "persona", "student_model", "held_out_model")
     SCENARIO_ID_FIELD_NUMBER: _ClassVar[int]
     GROUP_ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -325,6 +325,7 @@ class Provenance(_message.Message):
     REWARD_MODEL_FIELD_NUMBER: _ClassVar[int]
     PERSONA_FIELD_NUMBER: _ClassVar[int]
     STUDENT_MODEL_FIELD_NUMBER: _ClassVar[int]
+    HELD_OUT_MODEL_FIELD_NUMBER: _ClassVar[int]
     scenario_id: str
     group_id: str
     agent_id: str
@@ -336,7 +337,8 @@ class Provenance(_message.Message):
     reward_model: str
     persona: str
     student_model: str
-    def __init__(self, scenario_id: _Optional[str] = ..., group_id: _Optional[str] = ..., agent_id: _Optional[str] = ..., agent_ids: _Optional[_Iterable[str]] = ..., action_ids: _Optional[_Iterable[str]] = ..., prompt: _Optional[str] = ..., instruction_model: _Optional[str] = ..., response_model: _Optional[str] = ..., reward_model: _Optional[str] = ..., persona: _Optional[str] = ..., student_model: _Optional[str] = ...) -> None: ...
+    held_out_model: str
+    def __init__(self, scenario_id: _Optional[str] = ..., group_id: _Optional[str] = ..., agent_id: _Optional[str] = ..., agent_ids: _Optional[_Iterable[str]] = ..., action_ids: _Optional[_Iterable[str]] = ..., prompt: _Optional[str] = ..., instruction_model: _Optional[str] = ..., response_model: _Optional[str] = ..., reward_model: _Optional[str] = ..., persona: _Optional[str] = ..., student_model: _Optional[str] = ..., held_out_model: _Optional[str] = ...) -> None: ...
 
 class InstructionGenerated(_message.Message):
     __slots__ = ("candidate_id", "dataset", "stratum", "kind", "requirement", "instruction", "provenance", "usage", "created_at")
