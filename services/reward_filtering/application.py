@@ -163,6 +163,7 @@ class Filtering:
             sample = await self._measured(dataset, kind, sample, unit)
             # Others of the stratum were decided meanwhile: look again.
             sample, reason = self._nearness(dataset, sample, "")
+        stratum.meet(sample)
         decided = (
             replace(sample, reason=reason, stage=_stage(reason), embedding=())
             if reason

@@ -24,6 +24,9 @@ class Stratum:
     pairs: PairQuantiles = field(default_factory=PairQuantiles)
     benign: int = 0
     """Accepted samples of a safety dataset whose request is harmless."""
+    reward_model: str = ""
+    student_model: str = ""
+    """By whom `rewards` and `pairs` were measured."""
 
     @property
     def room(self) -> int:
@@ -39,6 +42,23 @@ class Stratum:
         """Return how much quota is to be given back now."""
         return release_due(self.granted, self.recall, self.released, self.accepted)
 
+    def meet(self, sample: SampleJudged) -> None:
+        """Begin the quantiles anew when other models measured a sample than those before.
+
+        Rewards of two models are of different scales, and another student is another policy: what
+        is low for the one says nothing about the other.
+        """
+        made = sample.provenance
+        if sample.chosen < 0:
+            return
+        if made.reward_model != self.reward_model:
+            self.rewards, self.pairs = RunningQuantiles(), PairQuantiles()
+        elif sample.rejected >= 0 and made.student_model != self.student_model:
+            self.pairs = PairQuantiles()
+        self.reward_model = made.reward_model
+        if sample.rejected >= 0:
+            self.student_model = made.student_model
+
     def apply(self, event: SampleJudged | QuotaReleased) -> bool:
         """Take in a verdict or a release; False when it is known already."""
         if isinstance(event, QuotaReleased):
@@ -48,6 +68,7 @@ class Stratum:
         if event.sample_id in self.judged:
             return False
         self.judged.add(event.sample_id)
+        self.meet(event)
         if event.chosen >= 0:
             self.rewards.add(event.rewards[event.chosen])
         pair = pair_of(event)

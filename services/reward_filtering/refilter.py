@@ -51,6 +51,7 @@ async def refiltered(samples: Sequence[SampleJudged], again: Again) -> AsyncIter
         batch = ordered[start : start + AT_ONCE]
         for measured in await asyncio.gather(*(_measured(sample, again) for sample in batch)):
             stratum = strata[measured.stratum]
+            stratum.meet(measured)
             verdict = (
                 decided(again.spec, again.kind.recipe, stratum, measured)
                 if has_response(measured)
