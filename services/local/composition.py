@@ -18,7 +18,7 @@ from services.instruction_generation.codec import GROUP_CLAIMS
 from services.instruction_generation.consumer import GenerationConsumer
 from services.instruction_generation.planner import Planner
 from services.kinds import Kind
-from services.local.log import Log
+from services.local.log import Log, LogConsumer
 from services.message_modulation.application import Modulation
 from services.message_modulation.codec import MODULATOR_STATE
 from services.message_modulation.consumer import ModulationConsumer
@@ -27,7 +27,7 @@ from services.message_modulation.routing import Router
 from services.reward_filtering.application import Filtering
 from services.reward_filtering.consumer import FilteringConsumer
 from services.reward_filtering.contamination import ContaminationIndex
-from services.reward_filtering.writer import DatasetWriter
+from services.reward_filtering.writer import MEMBER, DatasetWriter
 from services.runtime.journal import ModelJournal
 from services.runtime.metrics import Metrics
 from services.runtime.ports import ChatModel, Clock, Embedder
@@ -101,10 +101,8 @@ class Composition:
             held_out=held_out,
         )
         self._filtering_consumer = FilteringConsumer(self.filtering, log)
-        self.writer_source = log.consumer("dataset-writer", [t.SAMPLES_JUDGED.name])
-        self.writer = DatasetWriter(
-            self.writer_source, lambda name: str(datasets / name), patient=False
-        )
+        self._datasets = datasets
+        self.writer_source, self.writer = self._make_writer()
         letters = DeadLetterTopic(log, metrics)
         self._modulation_consumer = modulation = ModulationConsumer(self.modulation, log)
         routes: dict[str, list[Route]] = {
@@ -121,6 +119,20 @@ class Composition:
             name: Worker(name, self.sources[name], own, letters) for name, own in routes.items()
         }
         """By service, later stages first."""
+
+    def _make_writer(self) -> tuple[LogConsumer, DatasetWriter]:
+        """Return a dataset writer that goes on where the last one committed."""
+        source = self.log.consumer(MEMBER, [t.SAMPLES_JUDGED.name])
+        return source, DatasetWriter(source, lambda name: str(self._datasets / name), patient=False)
+
+    async def write_rest(self) -> None:
+        """Write the verdicts that are in no table yet, once nobody judges or writes any more.
+
+        When an order is filled, verdicts on other candidates may still come while the work ends.
+        """
+        _, writer = self._make_writer()
+        while await writer.step():
+            pass
 
     async def restore(self) -> None:
         """Take over the state that earlier processes left in the log."""

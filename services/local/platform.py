@@ -181,6 +181,7 @@ class Platform:
             if work is not None:
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)
+        await composition.write_rest()
         progress.observe(composition)
         added = await asyncio.to_thread(table.count) - before
         return Outcome(name, progress.accepted, progress.size, added)

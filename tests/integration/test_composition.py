@@ -11,17 +11,26 @@ import pytest
 
 from services.agent_state.profile_files import ProfileImport
 from services.agent_state.profiles import Profile
-from services.events import Appetite, ObservationsDelivered
-from services.events.topics import MODEL_ANSWERS, POPULATION, TOPICS
+from services.events import (
+    Appetite,
+    ChatMessage,
+    ObservationsDelivered,
+    Provenance,
+    Requirement,
+    SampleJudged,
+)
+from services.events.topics import MODEL_ANSWERS, POPULATION, SAMPLES_JUDGED, TOPICS
 from services.kinds import load_kinds
 from services.local.composition import Composition
 from services.local.log import Log
 from services.local.simulator import Simulator, SimulatorSettings
 from services.local.society import import_society, known_society
+from services.reward_filtering.export import SAMPLE_SCHEMA
 from services.runtime.metrics import Metrics
 from services.runtime.model_servers import ROLES
 from services.runtime.models import HttpModels
 from services.runtime.ports import Record
+from services.runtime.tables import Table
 from tests.integration.running import publish, serving
 
 PEOPLE = ProfileImport(
@@ -144,3 +153,33 @@ async def test_when_the_work_is_ended_no_call_goes_on(tmp_path: Path) -> None:
         await asyncio.wait([work])
         assert work.cancelled()
         assert now.models.in_flight == 0
+
+
+async def test_verdicts_that_came_while_the_work_ended_are_in_the_tables(tmp_path: Path) -> None:
+    def rows(table: str) -> list[str]:
+        return sorted(Table(str(tmp_path / "datasets" / table), SAMPLE_SCHEMA).ids())
+
+    async with life(tmp_path) as running:
+        for number, reason in enumerate(("", "quota_full", "refusal")):
+            verdict = SampleJudged(
+                sample_id=f"c{number}",
+                dataset="chat",
+                stratum="r00",
+                kind="sft",
+                requirement=Requirement("r000", "cook", 1, "plain"),
+                accepted=not reason,
+                reason=reason,
+                stage="response",
+                messages=(ChatMessage("user", "How?"),),
+                provenance=Provenance("s", "g", "a"),
+            )
+            await publish(running.composition.log, SAMPLES_JUDGED, "chat/r00", verdict)
+            if number == 0:
+                await running.composition.writer.step()
+            if number == 1:  # Read, and cut off before it is written.
+                assert await running.composition.writer_source.poll(10)
+        assert rows("_rejected/chat") == []
+        await running.composition.write_rest()
+        assert (rows("chat"), rows("_rejected/chat")) == (["c0"], ["c1", "c2"])
+        await running.composition.write_rest()
+        assert len(rows("_rejected/chat")) == 2
