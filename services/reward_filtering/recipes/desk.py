@@ -50,9 +50,14 @@ class Desk:
     ) -> list[str]:
         """Return n responses in whole sentences; none when the model refuses for good.
 
+        The teacher is told how long a response is to be, if the filter says so. The student is
+        not: it is measured as it will be used.
+
         Raises:
             Retryable: no answer in spite of retries.
         """
+        if self.spec.tell_response_words and (policy, stage) == ("teacher", "response"):
+            messages = _with_length(messages, self.spec)
         request = ChatRequest(
             tuple(messages), max_tokens=self.spec.max_response_tokens, n=max(1, n)
         )
@@ -113,6 +118,15 @@ class Desk:
             reward_model=self._models.get("reward", sample.provenance.reward_model),
         )
         return replace(sample, provenance=provenance, usage=sample.usage + self._usage)
+
+
+def _with_length(messages: Sequence[Message], spec: FilterSpec) -> list[Message]:
+    """Return a prompt whose system message also says how many words the answer has."""
+    least, most = spec.min_response_words, spec.max_response_words
+    told = f"Answer in {least} to {most} words, in the language of the message."
+    system = [message.content for message in messages if message.role == "system"]
+    rest = [message for message in messages if message.role != "system"]
+    return [Message("system", "\n".join((*system, told))), *rest]
 
 
 def recorded(rewards: Sequence[float | None]) -> tuple[float, ...]:
