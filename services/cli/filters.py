@@ -8,6 +8,7 @@ from matrix.instruction_generation.v1 import service_pb2 as pb
 from services.runtime.errors import Rejected
 
 _FIELDS = pb.FilterOverrides.DESCRIPTOR.fields_by_name
+_FLAGS = {"true": True, "false": False}
 
 
 def filter_overrides(given: Sequence[str]) -> pb.FilterOverrides:
@@ -29,12 +30,18 @@ def filter_overrides(given: Sequence[str]) -> pb.FilterOverrides:
         if name == "stages":
             overrides.stages.extend(part.strip() for part in value.split(","))
         else:
-            setattr(overrides, name, value if _is_text(name) else _number(name, value))
+            setattr(overrides, name, _typed(name, value))
     return overrides
 
 
-def _is_text(name: str) -> bool:
-    return _FIELDS[name].type == FieldDescriptor.TYPE_STRING
+def _typed(name: str, value: str) -> str | bool | int | float:
+    if _FIELDS[name].type == FieldDescriptor.TYPE_STRING:
+        return value
+    if _FIELDS[name].type == FieldDescriptor.TYPE_BOOL:
+        if value not in _FLAGS:
+            raise Rejected(f"--filter {name}={value}: give true or false")
+        return _FLAGS[value]
+    return _number(name, value)
 
 
 def _number(name: str, value: str) -> int | float:

@@ -3,14 +3,15 @@
 import asyncio
 import shlex
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from matrix.instruction_generation.v1 import service_pb2 as pb
 
+from services.cli import knobs
 from services.cli.console import note, tell
-from services.cli.filters import filter_overrides
 from services.cli.plain import print_json
 from services.cli.server import CaOption, JsonOption, ServerOption, connected
 from services.cli.views import harmless
@@ -24,7 +25,7 @@ NameArgument = Annotated[str, typer.Argument(help="Of the dataset.", show_defaul
 
 def create(
     name: Annotated[str, typer.Argument(help="Letters, digits, '-', '_' and '.'.")],
-    kind: Annotated[str, typer.Option(help="What is made: sft, domain.")] = "sft",
+    kind: Annotated[str, typer.Option(help="Dataset kind: a folder of services/kinds.")] = "sft",
     size: Annotated[int | None, typer.Option(min=1, help="Accepted samples to make.")] = None,
     continuous: Annotated[
         bool, typer.Option("--continuous", help="As many as can be made, until paused or deleted.")
@@ -35,14 +36,14 @@ def create(
     weight: Annotated[
         float, typer.Option(help="Share of the work beside other datasets; above 0.")
     ] = 1.0,
-    filter: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE",
-            help="A filter setting that differs from the kind's, as min_response_words=20; "
-            "may be repeated.",
-        ),
-    ] = None,
+    category: knobs.CategoryOption = None,
+    complexity: knobs.ComplexityOption = None,
+    style: knobs.StyleOption = None,
+    language: knobs.LanguageOption = "",
+    response_words: knobs.ResponseWordsOption = "",
+    balance: knobs.BalanceOption = None,
+    steer: knobs.SteerOption = None,
+    filter: knobs.FilterOption = None,
     seed: Annotated[int, typer.Option(help="Of the order of its requirements.")] = 0,
     as_json: JsonOption = False,
     server: ServerOption = "",
@@ -53,7 +54,7 @@ def create(
     The same order once more changes nothing.
 
     Example: `matrix datasets create pharmacy --kind domain --requirement "hospital pharmacy"
-    --size 500 --filter responses=8`
+    --size 500 --complexity 2-4 --language pt --response-words 50-300`
     """
     if (size is not None) == continuous:
         raise Rejected("give either --size N or --continuous")
@@ -62,8 +63,9 @@ def create(
         kind=kind,
         requirement=requirement,
         weight=weight,
-        filter=filter_overrides(filter or []),
+        filter=knobs.overrides(filter, language, response_words),
         seed=seed,
+        **asdict(knobs.knobs_of(category, complexity, style, balance, steer)),
     )
     if size is None:
         request.continuous = True

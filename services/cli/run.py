@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
+from services.cli import knobs
 from services.cli.console import configure_logs, console, note, tell
-from services.cli.filters import filter_overrides
 from services.cli.live import RunView
 from services.cli.samples import print_samples
 from services.cli.summary import summary
@@ -67,10 +67,14 @@ def run(
         typer.Option(help="URL of a second one, whose rewards are reported and never decide."),
     ] = "",
     held_out_name: Annotated[str, typer.Option(help="Model to ask that server for.")] = "",
-    filter: Annotated[
-        list[str] | None,
-        typer.Option(help="A filter setting that differs from the kind's, as responses=8."),
-    ] = None,
+    category: knobs.CategoryOption = None,
+    complexity: knobs.ComplexityOption = None,
+    style: knobs.StyleOption = None,
+    language: knobs.LanguageOption = "",
+    response_words: knobs.ResponseWordsOption = "",
+    balance: knobs.BalanceOption = None,
+    steer: knobs.SteerOption = None,
+    filter: knobs.FilterOption = None,
     benchmark: Annotated[
         list[Path] | None,
         typer.Option(help="JSONL, text, CSV or Parquet of items that no instruction may repeat."),
@@ -132,7 +136,8 @@ def run(
         seed=seed,
         communication=communication.value,
         deterministic=deterministic,
-        filters=given_fields(filter_overrides(filter or [])),
+        filters=given_fields(knobs.overrides(filter, language, response_words)),
+        knobs=knobs.knobs_of(category, complexity, style, balance, steer),
         benchmarks=tuple(benchmark or ()),
     )
     progress = Progress()

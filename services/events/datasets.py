@@ -44,6 +44,7 @@ class FilterSpec:
     min_benign_share: float = 0.2
     language: str = ""
     max_word_jaccard: float = 0.75
+    tell_response_words: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,11 @@ class DatasetDeclared:
     paused: bool = False
     deleted: bool = False
     seed: int = 0
+    categories: tuple[str, ...] = ()
+    complexities: tuple[int, ...] = ()
+    styles: tuple[str, ...] = ()
+    balance: str = "population"
+    steer: str = "acceptance"
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "min_benign_share": (0.0, 1.0),
     "max_word_jaccard": (0.0, 1.0),
 }
+_FLAGS = ("tell_response_words",)
 _OPEN = {"max_jaccard": 0.0, "max_word_jaccard": 0.0, "reward_quantile": 1.0}
 """Bounds that are no value themselves: everything would be a duplicate, or nothing good enough."""
 
@@ -56,8 +57,11 @@ def overridden(spec: FilterSpec, overrides: Mapping[str, Any]) -> FilterSpec:
             _check_stages(value)
         elif name == "language":
             check_language(value)
+        elif name in _FLAGS:
+            if not isinstance(value, bool):
+                raise Rejected(f"filter setting {name} is {value!r}: give true or false")
         elif name not in _RANGES:
-            known = ", ".join(("stages", "language", *_RANGES))
+            known = ", ".join(("stages", "language", *_FLAGS, *_RANGES))
             raise Rejected(f"filter setting {name!r} is unknown; known: {known}")
         else:
             least, most = _RANGES[name]

@@ -15,7 +15,9 @@ USES_PER_PAIR = 4
 REUSE_PENALTY = 0.25
 """What one earlier use costs a scenario, in units of cosine similarity to the requirement."""
 CLAIMS_AT_ONCE = 64
-"""Candidates of a stratum that are claimed and not judged, at most."""
+"""Candidates of a stratum that are claimed and not judged, at most, where strata share equally."""
+KEPT = 0.25
+"""Of the quota that its order's balance gives a stratum, what it keeps however little it brings."""
 LAST_FEW = 4
 """Samples still wanted for which a stratum does not wait for fresh scenarios."""
 DRY_PATIENCE = 16
@@ -115,7 +117,7 @@ def acceptance_rate(accepted: int, judged: int) -> Fraction:
 
 
 def claims_at_once(weight: float, largest: float) -> int:
-    """Return how many candidates of a stratum may be claimed and not judged at once.
+    """Return how many candidates of a stratum may be claimed and not judged at once, on average.
 
     Candidates take about as long whatever their dataset, so that throughput goes by how many are
     in flight (Little's law): datasets share the work by weight when these numbers do. `largest`

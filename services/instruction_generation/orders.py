@@ -6,11 +6,18 @@ Whoever owns the key of a dataset publishes its orders; each has a higher revisi
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from services.events import DatasetDeclared, FilterSpec, Grant
 from services.events.filters import overridden
+from services.instruction_generation.knobs import (
+    Knobs,
+    check_benign,
+    narrowed,
+    settled,
+    weights,
+)
 from services.instruction_generation.quotas import StratumProgress, divide, rebalance
 from services.kinds import Kind, find_kind, is_like
 from services.runtime.errors import NotFound, Rejected
@@ -23,7 +30,8 @@ MAX_WEIGHT = 1000.0
 _INT64 = range(-(2**63), 2**63)
 _NAME = re.compile(r"[^\W_][\w.-]{0,59}")
 """Fits in 255 bytes, which file systems take, whatever the script."""
-_SPECIFIED = ("kind", "domain", "continuous", "size", "weight", "seed", "filter")
+_KNOBS = tuple(field.name for field in fields(Knobs))
+_SPECIFIED = ("kind", "domain", "continuous", "size", "weight", "seed", *_KNOBS, "filter")
 """Fields of an order that its customer decides on."""
 
 
@@ -52,8 +60,9 @@ def ordered(
     filters: Mapping[str, Any] | None = None,
     weight: float = 1.0,
     continuous: bool = False,
+    knobs: Knobs | None = None,
 ) -> DatasetDeclared:
-    """Return a new order, whose samples are divided among the regions by their agents.
+    """Return a new order, whose samples are divided among the regions by its balance.
 
     Args:
         kinds: The kinds that there are.
@@ -67,6 +76,7 @@ def ordered(
         filters: Settings of the kind's filter that are overridden.
         weight: Share of the work beside other datasets, above 0, at most `MAX_WEIGHT`.
         continuous: Whether it grows whenever little is left to make.
+        knobs: What it is narrowed to, and where its budget goes.
 
     Raises:
         NotFound: no such kind.
@@ -86,20 +96,35 @@ def ordered(
     if not regions:
         raise Rejected(f"dataset {name!r}: there is no society to draw on; import agents first")
     found = find_kind(kinds, kind)
-    grants = divide(size, {region: float(agents) for region, agents in regions.items()})
+    knobs = settled(knobs or Knobs(), found)
+    found = narrowed(found, knobs)
+    spec = filtered(found.filter, filters or {})
+    check_benign(found, spec.min_benign_share)
+    grants = divide(size, weights(knobs.balance, regions))
     return DatasetDeclared(
         dataset=name,
         kind=kind,
         size=size,
         domain=domain.strip(),
         requirements=found.requirements(domain, derived_seed("requirements", name, seed)),
-        filter=filtered(found.filter, filters or {}),
+        filter=spec,
         grants=tuple(Grant(stratum, granted) for stratum, granted in sorted(grants.items())),
         created_at=now,
         revision=1,
         weight=weight,
         continuous=continuous,
         seed=seed,
+        **asdict(knobs),
+    )
+
+
+def completed(dataset: DatasetDeclared) -> DatasetDeclared:
+    """Return an order with all that it means: earlier versions wrote no weight and no knobs."""
+    return replace(
+        dataset,
+        weight=dataset.weight or 1.0,
+        balance=dataset.balance or "population",
+        steer=dataset.steer or "acceptance",
     )
 
 
@@ -119,7 +144,7 @@ def filtered(spec: FilterSpec, overrides: Mapping[str, Any]) -> FilterSpec:
 
 def extended(dataset: DatasetDeclared, more: int, regions: Mapping[str, int]) -> DatasetDeclared:
     """Return the order with `more` samples on top."""
-    extra = divide(more, {region: float(agents) for region, agents in regions.items()})
+    extra = divide(more, weights(dataset.balance, regions))
     grants = {grant.stratum: grant for grant in dataset.grants}
     for stratum, count in extra.items():
         grant = grants.get(stratum, Grant(stratum, 0))

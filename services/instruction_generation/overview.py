@@ -5,7 +5,6 @@ All of it comes from topics that every replica reads whole; events may come more
 
 import asyncio
 from collections import Counter, defaultdict
-from dataclasses import replace
 from typing import Any
 
 from services.events import (
@@ -25,6 +24,7 @@ from services.instruction_generation.domain import (
     is_sated,
 )
 from services.instruction_generation.library import RegionLibrary
+from services.instruction_generation.orders import completed
 from services.instruction_generation.steering import Outcomes
 from services.runtime.errors import NotFound, Rejected
 
@@ -102,8 +102,7 @@ class Overview:
         known = self.datasets.get(dataset.dataset)
         if known is not None and known.revision > dataset.revision:
             return
-        # Orders of earlier versions carry no weight.
-        self.datasets[dataset.dataset] = dataset if dataset.weight else replace(dataset, weight=1.0)
+        self.datasets[dataset.dataset] = completed(dataset)
         for grant in dataset.grants:
             progress = self.progress[dataset.dataset][grant.stratum]
             progress.granted = max(progress.granted, grant.granted)
@@ -177,11 +176,15 @@ class Overview:
 
     def is_filling(self, order: DatasetDeclared) -> bool:
         """Return whether more is to be made for a dataset, and there is something to make it of."""
-        name = order.dataset
-        return self.wants(order) and any(
-            progress.room > 0 and not self.is_dry(name, stratum)
-            for stratum, progress in list(self.progress[name].items())
-        )
+        return self.wants(order) and bool(self.filling(order.dataset))
+
+    def filling(self, dataset: str) -> list[str]:
+        """Return the strata of a dataset that have room, and something to make samples of."""
+        return [
+            stratum
+            for stratum, progress in list(self.progress[dataset].items())
+            if progress.room > 0 and not self.is_dry(dataset, stratum)
+        ]
 
     def is_hungry(self, region: str) -> bool:
         """Return whether a dataset that wants more samples has not enough material in a region."""

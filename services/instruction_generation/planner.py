@@ -12,9 +12,9 @@ import structlog
 from services.events import Appetite, DatasetDeclared, Requirement
 from services.instruction_generation.domain import (
     DRY_PATIENCE,
+    KEPT,
     Claim,
     GroupClaims,
-    Progress,
     candidate_id,
     claims_at_once,
     claims_key,
@@ -23,9 +23,10 @@ from services.instruction_generation.domain import (
     stratum_key,
     stratum_of,
 )
+from services.instruction_generation.knobs import weights
 from services.instruction_generation.orders import grown, rebalanced
 from services.instruction_generation.overview import Overview
-from services.instruction_generation.quotas import StratumProgress
+from services.instruction_generation.quotas import StratumProgress, divide
 from services.runtime.errors import Rejected
 from services.runtime.ids import derived_seed
 from services.runtime.ports import Delivery, Embedder
@@ -63,6 +64,8 @@ class Planner(Overview):
         self._embedding = asyncio.Lock()
         self._largest = (-1, 0.0)
         """Version of the view, and the largest weight of a dataset that is worked on."""
+        self._shares: dict[str, tuple[int, dict[str, float]]] = {}
+        """By dataset: version of the view, and what each stratum gets beside an equal share."""
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """By stratum: one plan or end of a claim after the other."""
 
@@ -122,13 +125,13 @@ class Planner(Overview):
         for which the stratum would have to live through another window.
         """
         key, progress = stratum_key(dataset, stratum), self.progress[dataset][stratum]
-        if not self.owns(key) or not self._at_once(dataset):
+        if not self.owns(key) or not self._at_once(dataset, stratum):
             progress.waiting_since = None
             return []
-        if progress.wanted(self._at_once(dataset)):
+        if progress.wanted(self._at_once(dataset, stratum)):
             await self._learn_directions(self.datasets[dataset])
         async with self._locks[key]:
-            at_once = self._at_once(dataset)
+            at_once = self._at_once(dataset, stratum)
             if not self.owns(key) or not at_once:
                 return []  # The lock was awaited.
             chosen = self._choose(self.datasets[dataset], stratum, at_once, society_rests)
@@ -139,10 +142,10 @@ class Planner(Overview):
                 raise
         return chosen
 
-    def _at_once(self, dataset: str) -> int:
-        """Return how many candidates of each of its strata may be in work; 0 when it rests.
+    def _at_once(self, dataset: str, stratum: str) -> int:
+        """Return how many candidates of a stratum may be in work; 0 when its dataset rests.
 
-        One that has nothing to work on takes nothing from the share of the others.
+        What has nothing to work on takes nothing from the share of the others.
         """
         order = self.datasets.get(dataset)
         if order is None or not self.wants(order):
@@ -150,7 +153,19 @@ class Planner(Overview):
         if self._largest[0] != self.version:
             weights = [each.weight for each in self.active() if self.is_filling(each)]
             self._largest = (self.version, max(weights, default=0.0))
-        return claims_at_once(order.weight, max(order.weight, self._largest[1]))
+        at_once = claims_at_once(order.weight, max(order.weight, self._largest[1]))
+        return max(1, math.floor(at_once * self._share(order, stratum)))
+
+    def _share(self, order: DatasetDeclared, stratum: str) -> float:
+        """Return what a stratum gets of the work on its dataset, beside an equal share."""
+        name = order.dataset
+        version, shares = self._shares.get(name, (-1, {}))
+        if version != self.version:
+            filling = self.filling(name)
+            seed = derived_seed("shares", name, order.seed)
+            shares = self.outcomes[name].shares(filling, seed, order.steer)
+            self._shares[name] = (self.version, shares)
+        return shares.get(stratum, 1.0)
 
     def _choose(
         self, dataset: DatasetDeclared, stratum: str, at_once: int, society_rests: bool
@@ -164,7 +179,9 @@ class Planner(Overview):
         while len(chosen) < wanted:
             number = progress.claimed
             seed = derived_seed("steering", name, stratum, dataset.seed, number)
-            requirement = self.outcomes[name].choose(stratum, dataset.requirements, number, seed)
+            requirement = self.outcomes[name].choose(
+                stratum, dataset.requirements, number, seed, dataset.steer
+            )
             pair = library.best_pair(name, self._queries.get(_asked(requirement), []), uses)
             if pair is None:
                 break
@@ -248,6 +265,7 @@ class Planner(Overview):
         name = dataset.dataset
         judged = self.judged(name)
         patience = max(DRY_PATIENCE, dataset.size // 2)
+        kept = divide(dataset.size, weights(dataset.balance, self.regions)) if self.regions else {}
         strata = {}
         for stratum, progress in list(self.progress[name].items()):
             if not self.is_dry(name, stratum):
@@ -259,7 +277,16 @@ class Planner(Overview):
                 or judged - progress.dry_since >= patience
                 or self._is_long_ago(progress.dry_at)
             )
-            strata[stratum] = _known(progress, exhausted)
+            strata[stratum] = StratumProgress(
+                granted=progress.granted,
+                recall=progress.recall,
+                released=progress.released,
+                accepted=progress.accepted,
+                failures_since_accept=progress.failures,
+                exhausted=exhausted,
+                value=self.outcomes[name].value(stratum, dataset.steer),
+                keep=int(KEPT * kept.get(stratum, 0)),
+            )
         return rebalanced(dataset, strata)
 
     def appetites(self) -> list[Appetite]:
@@ -275,14 +302,3 @@ class Planner(Overview):
 
 def _asked(requirement: Requirement) -> str:
     return f"{requirement.text}. {requirement.category}".strip(". ")
-
-
-def _known(progress: Progress, exhausted: bool) -> StratumProgress:
-    return StratumProgress(
-        granted=progress.granted,
-        recall=progress.recall,
-        released=progress.released,
-        accepted=progress.accepted,
-        failures_since_accept=progress.failures,
-        exhausted=exhausted,
-    )

@@ -12,6 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+POOR = 0.5
+"""Value beside that of a full stratum below which quota moves there."""
+HOPELESS = 4
+"""Times the patience, at most, for which a stratum may keep what it accepts nothing for."""
+
 
 @dataclass(frozen=True, slots=True)
 class StratumProgress:
@@ -28,11 +33,25 @@ class StratumProgress:
     """Candidates judged since the last one that was accepted."""
     exhausted: bool
     """There is no raw material for it now."""
+    value: float = 1.0
+    """What its candidates bring per token, beside the usual; above 0."""
+    keep: int = 0
+    """Samples that it may hold however little they bring, unless it is hopeless."""
 
     @property
     def room(self) -> int:
         """Samples that it may still accept, as far as is known: never less than the truth."""
         return self.granted - self.released - self.accepted
+
+    @property
+    def spare(self) -> int:
+        """Part of the room that goes beyond what it keeps; may be negative."""
+        return min(self.room, self.granted - self.released - self.keep)
+
+    def hopeless(self, patience: int) -> bool:
+        """Return whether it is not to keep anything any more, after `patience` for each sample."""
+        lacking = min(HOPELESS, max(1, self.keep - self.accepted))
+        return self.failures_since_accept >= patience * lacking
 
     @property
     def owed(self) -> int:
@@ -68,21 +87,26 @@ def divide(size: int, weights: Mapping[str, float]) -> dict[str, int]:
     return parts
 
 
-def _levelled(amount: int, rooms: Mapping[str, int]) -> dict[str, int]:
-    """Return what each stratum gets of `amount` when the smallest rooms are filled up first."""
-    order = sorted(rooms, key=lambda name: (rooms[name], name))
+def _levelled(amount: int, strata: Mapping[str, StratumProgress]) -> dict[str, int]:
+    """Return what each stratum gets of `amount`, so that rooms come to be in proportion to values.
+
+    The smallest room beside its value is filled up first; fractions as in `divide`.
+    """
+    values = {name: Fraction(each.value) for name, each in strata.items()}
+    order = sorted(strata, key=lambda name: (strata[name].room / values[name], name))
     # The strata to fill: those whose room is below the level that the amount lifts them to.
-    filled, held = 0, 0
+    filled, held, weight = [], amount, Fraction(0)
     for name in order:
-        if rooms[name] * filled - held >= amount:
+        if strata[name].room * weight >= held * values[name]:
             break
-        filled, held = filled + 1, held + rooms[name]
-    if not filled:
-        return {}
-    level, extra = divmod(amount + held, filled)
-    return {
-        name: level - rooms[name] + (index < extra) for index, name in enumerate(order[:filled])
-    }
+        filled.append(name)
+        held, weight = held + strata[name].room, weight + values[name]
+    exact = {name: held * values[name] / weight - strata[name].room for name in filled}
+    parts = {name: math.floor(value) for name, value in exact.items()}
+    by_remainder = sorted(parts, key=lambda name: parts[name] - exact[name])
+    for name in by_remainder[: amount - sum(parts.values())]:
+        parts[name] += 1
+    return parts
 
 
 def _receivers(strata: Mapping[str, StratumProgress], patience: int) -> list[str]:
@@ -105,10 +129,12 @@ def rebalance(
 ) -> dict[str, tuple[int, int]]:
     """Return the new (granted, recall) of every stratum; neither is ever lowered.
 
-    Free quota goes to strata that can fill it, smallest room first. When some of those are full,
-    strata that cannot use theirs are asked to give back: the exhausted ones all of their room,
-    the unlucky ones half of it, but these only for the sake of a full stratum that has luck:
-    two strata without luck would hand their quota to and fro.
+    Free quota goes to strata that can fill it, smallest room beside its value first. When some of
+    those are full, strata that cannot use theirs are asked to give back: the exhausted ones all of
+    their room; the unlucky ones, and those that bring less than half as much for their tokens as a
+    full one, half of what they have beyond what they keep, the hopeless ones half of all. But these
+    only for the sake of a full stratum that has luck: two strata without luck would hand their
+    quota to and fro.
 
     Args:
         size: The dataset's size.
@@ -117,23 +143,27 @@ def rebalance(
     """
     held = sum(each.granted - each.released for each in strata.values())
     receivers = _receivers(strata, patience)
-    gifts = _levelled(max(0, size - held), {name: strata[name].room for name in receivers})
+    gifts = _levelled(max(0, size - held), {name: strata[name] for name in receivers})
 
     full = [
         each
         for name, each in strata.items()
         if not each.exhausted and each.room + gifts.get(name, 0) <= 0
     ]
-    lucky = any(each.failures_since_accept < patience for each in full)
+    lucky = [each for each in full if each.failures_since_accept < patience]
+    poor = POOR * max((each.value for each in lucky), default=0.0)
 
     answer: dict[str, tuple[int, int]] = {}
     for name, each in strata.items():
         asked = 0
         if each.exhausted and full:
             asked = each.room
-        elif lucky and each.failures_since_accept >= patience and each.room > 0:
+        elif lucky:
             # Counted from what it has released: what it still owes is part of this half.
-            asked = max(1, each.room // 2)
+            unlucky = each.failures_since_accept >= patience
+            spare = each.room if each.hopeless(patience) else each.spare
+            if spare > 0 and (unlucky or each.value < poor):
+                asked = max(1, spare // 2)
         recall = max(each.recall, each.released + asked)
         answer[name] = (each.granted + gifts.get(name, 0), recall)
     return answer

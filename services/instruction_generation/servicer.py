@@ -13,6 +13,7 @@ from matrix.instruction_generation.v1.service_pb2_grpc import InstructionGenerat
 from services.events import DatasetDeclared
 from services.instruction_generation.application import Draft
 from services.instruction_generation.consumer import GenerationConsumer
+from services.instruction_generation.knobs import Knobs
 from services.instruction_generation.orders import CHUNK, deleted, ordered, paused
 from services.instruction_generation.queries import Dataset, DatasetQueries, Previews
 from services.kinds import Kind
@@ -118,6 +119,13 @@ class InstructionGenerationServicer(InstructionGenerationServiceServicer):
             given_fields(request.filter),
             request.weight if request.HasField("weight") else 1.0,
             request.continuous,
+            Knobs(
+                tuple(request.categories),
+                tuple(request.complexities),
+                tuple(request.styles),
+                request.balance,
+                request.steer,
+            ),
         )
 
     async def _create(self, order: DatasetDeclared) -> pb.CreateDatasetResponse:

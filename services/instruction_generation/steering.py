@@ -1,81 +1,167 @@
-"""Where the budget of a stratum goes: to requirements whose candidates are accepted.
+"""Where the budget of a dataset goes: to candidates that bring most for their tokens.
 
-Thompson sampling (D. Russo et al., "A Tutorial on Thompson Sampling", arXiv 1707.02038): for each
-requirement an acceptance rate is drawn from its posterior, and one of the better half is taken, not
-the best: a dataset is to be diverse. Each `FLOOR`-th candidate goes round all requirements, so that
-none is given up for good.
+The value of a requirement, or of a stratum, is the mean reward of its candidates over their mean
+tokens. The reward is 1 for an accepted sample; by learnability it is what the student learns from
+it, p(1 - p) over its maximum 1/4, so that a prompt solved half of the time counts as one.
+
+Thompson sampling (D. Russo et al., "A Tutorial on Thompson Sampling", arXiv 1707.02038): rewards
+are drawn from their posteriors and divided by the tokens, as with a budget (Y. Xia et al., arXiv
+1505.00146; tokens vary little beside rewards, and stand for themselves). Rewards in [0, 1] are
+Bernoulli-ised (S. Agrawal and N. Goyal, arXiv 1111.1797, algorithm 2): theirs is a coin that shows
+heads with chance r; here a reward r counts as r of a success and 1 - r of a failure, which is the
+coin's expectation without its noise. The Beta is wide enough for it: of all rewards in [0, 1] with
+the same mean, those of a coin vary most.
+
+One of the better half is taken, not the best: a dataset is to be diverse. Each `FLOOR`-th
+candidate goes round all requirements, and each stratum keeps a `FLOOR`-th of an equal share of the
+work, so that nothing is given up for good.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
+
+import numpy as np
 
 from services.events import Requirement, SampleJudged
 
 FLOOR = 10
 """Of so many candidates of a stratum one takes the next requirement in turn."""
 STRENGTH = 8.0
-"""Candidates that the prior of a requirement counts for: what is known of its category, complexity
-and style. There are more requirements than a small dataset has candidates."""
+"""Candidates that a prior counts for: what is known of the category, complexity and style of a
+requirement (there are more requirements than a small dataset has candidates), or of the dataset."""
+COST_STRENGTH = 2.0
+"""The same for tokens, which vary less than rewards and are known sooner."""
 ELSEWHERE = 0.5
 """What a verdict in another stratum of the dataset counts, beside one in its own."""
+CHEAPEST = 0.25
+"""Tokens of a candidate, at least, beside the usual: one that fails before it costs anything is no
+bargain."""
+MOST_LEARNABLE = 0.25
+"""The maximum of p(1 - p)."""
+DRAWS = 64
+"""Times that the strata are drawn to tell how often each is among the better half."""
 NO_FAULT = frozenset(("quota_full", "deleted"))
 """Reasons that say nothing about a requirement."""
-
-
 _ANY: tuple[str, object] = ("any", "")
 
 
 @dataclass(slots=True)
 class _Tally:
-    accepted: int = 0
-    rejected: int = 0
+    """Sums over candidates."""
 
-    @property
-    def log_odds(self) -> float:
-        return math.log((self.accepted + 1) / (self.rejected + 1))
+    candidates: float = 0.0
+    accepted: float = 0.0
+    learnt: float = 0.0
+    """Learnability of the accepted ones, each over its maximum."""
+    tokens: float = 0.0
+
+    def reward(self, steer: str) -> float:
+        """Return the sum of their rewards."""
+        return self.learnt if steer == "learnability" else self.accepted
+
+    def log_odds(self, steer: str) -> float:
+        reward = self.reward(steer)
+        return math.log((reward + 1) / (self.candidates - reward + 1))
+
+    def log_cost(self, usual: float) -> float:
+        """Return the logarithm of their mean tokens over the usual ones, which are the prior.
+
+        0 where no tokens were counted at all.
+        """
+        if not usual:
+            return 0.0
+        mean = (self.tokens + COST_STRENGTH * usual) / (self.candidates + COST_STRENGTH)
+        return math.log(max(CHEAPEST, mean / usual))
+
+
+def _tallies() -> defaultdict[Hashable, _Tally]:
+    return defaultdict(_Tally)
 
 
 @dataclass(slots=True)
 class Outcomes:
-    """Verdicts on the candidates of one dataset, by requirement; a pure function of them."""
+    """Verdicts on the candidates of one dataset, by stratum and requirement.
 
-    _traits: defaultdict[tuple[str, object], _Tally] = field(
-        default_factory=lambda: defaultdict(_Tally)
-    )
-    _all: defaultdict[str, _Tally] = field(default_factory=lambda: defaultdict(_Tally))
-    _own: defaultdict[tuple[str, str], _Tally] = field(default_factory=lambda: defaultdict(_Tally))
+    A pure function of them. `steer` says what counts, one of `services.kinds.STEERS`.
+    """
+
+    _traits: defaultdict[Hashable, _Tally] = field(default_factory=_tallies)
+    _all: defaultdict[Hashable, _Tally] = field(default_factory=_tallies)
+    _own: defaultdict[Hashable, _Tally] = field(default_factory=_tallies)
+    _strata: defaultdict[Hashable, _Tally] = field(default_factory=_tallies)
 
     def add(self, sample: SampleJudged) -> None:
         """Take in a verdict."""
         if sample.reason in NO_FAULT:
             return
         requirement = sample.requirement.requirement_id
-        traits = [self._traits[trait] for trait in (_ANY, *_traits_of(sample.requirement))]
-        for tally in (self._all[requirement], self._own[sample.stratum, requirement], *traits):
+        learnability = sample.scores.get("learnability", 0.0)
+        tokens = sample.usage.prompt_tokens + sample.usage.completion_tokens
+        for tally in (
+            self._all[requirement],
+            self._own[sample.stratum, requirement],
+            self._strata[sample.stratum],
+            *(self._traits[trait] for trait in (_ANY, *_traits_of(sample.requirement))),
+        ):
+            tally.candidates += 1
             tally.accepted += sample.accepted
-            tally.rejected += not sample.accepted
+            tally.learnt += sample.accepted * min(1.0, learnability / MOST_LEARNABLE)
+            tally.tokens += tokens
 
-    def posterior(self, stratum: str, requirement: Requirement) -> tuple[float, float]:
-        """Return the parameters of the Beta distribution of an acceptance rate.
+    def posterior(
+        self, stratum: str, requirement: Requirement, steer: str = "acceptance"
+    ) -> tuple[float, float]:
+        """Return the parameters of the Beta distribution of a mean reward.
 
         The log-odds of the prior's mean are those of all candidates, and what each trait of the
         requirement adds to them; verdicts of other strata count `ELSEWHERE`.
         """
-        usual = self._traits[_ANY].log_odds
-        added = (self._traits[trait].log_odds - usual for trait in _traits_of(requirement))
+        usual = self._traits[_ANY].log_odds(steer)
+        added = (self._traits[t].log_odds(steer) - usual for t in _traits_of(requirement))
         prior = 1 / (1 + math.exp(-usual - sum(added)))
+        seen = self._seen(stratum, requirement)
+        reward = seen.reward(steer)
+        return STRENGTH * prior + reward, STRENGTH * (1 - prior) + seen.candidates - reward
+
+    def cost(self, stratum: str, requirement: Requirement) -> float:
+        """Return the mean tokens of a candidate over the usual ones, at least `CHEAPEST`.
+
+        The prior is what each trait of the requirement adds, as with rewards.
+        """
+        usual = self._usual_tokens
+        if not usual:
+            return 1.0
+        prior = sum(self._traits[trait].log_cost(usual) for trait in _traits_of(requirement))
+        seen = self._seen(stratum, requirement)
+        sums = seen.tokens / usual + COST_STRENGTH * max(CHEAPEST, math.exp(prior))
+        return max(CHEAPEST, sums / (seen.candidates + COST_STRENGTH))
+
+    def _seen(self, stratum: str, requirement: Requirement) -> _Tally:
+        """Return the sums of a requirement, with those of other strata at what they count."""
         name = requirement.requirement_id
         own, every = self._own[stratum, name], self._all[name]
-        return (
-            STRENGTH * prior + own.accepted + ELSEWHERE * (every.accepted - own.accepted),
-            STRENGTH * (1 - prior) + own.rejected + ELSEWHERE * (every.rejected - own.rejected),
+        return _Tally(
+            own.candidates + ELSEWHERE * (every.candidates - own.candidates),
+            own.accepted + ELSEWHERE * (every.accepted - own.accepted),
+            own.learnt + ELSEWHERE * (every.learnt - own.learnt),
+            own.tokens + ELSEWHERE * (every.tokens - own.tokens),
         )
 
+    @property
+    def _usual_tokens(self) -> float:
+        every = self._traits[_ANY]
+        return every.tokens / max(1.0, every.candidates)
+
     def choose(
-        self, stratum: str, requirements: Sequence[Requirement], number: int, seed: int
+        self,
+        stratum: str,
+        requirements: Sequence[Requirement],
+        number: int,
+        seed: int,
+        steer: str = "acceptance",
     ) -> Requirement:
         """Return what a candidate is asked to be.
 
@@ -84,16 +170,65 @@ class Outcomes:
             requirements: Of the dataset, at least one.
             number: Candidates of the stratum before it.
             seed: Decides the draws, together with the state.
+            steer: What counts; by "none" the requirements take turns.
         """
+        if steer == "none":
+            return requirements[number % len(requirements)]
         if number % FLOOR == 0:
             return requirements[number // FLOOR % len(requirements)]
         random = Random(seed)
-        drawn = sorted(
-            requirements,
-            key=lambda each: random.betavariate(*self.posterior(stratum, each)),
-            reverse=True,
-        )
-        return random.choice(drawn[: max(1, len(drawn) // 2)])
+
+        def drawn(requirement: Requirement) -> float:
+            reward = random.betavariate(*self.posterior(stratum, requirement, steer))
+            return reward / self.cost(stratum, requirement)
+
+        best = sorted(requirements, key=drawn, reverse=True)
+        return random.choice(best[: max(1, len(best) // 2)])
+
+    def value(self, stratum: str, steer: str) -> float:
+        """Return what a candidate of a stratum brings per token, beside the usual: about 1.
+
+        The mean of the posterior, whose prior is the dataset's: 1 before anything is known.
+        """
+        if steer == "none":
+            return 1.0
+        alpha, beta = self._stratum_posterior(stratum, steer)
+        usual = _mean_reward(self._traits[_ANY], steer)
+        return alpha / (alpha + beta) / usual / self._stratum_cost(stratum)
+
+    def shares(self, strata: Iterable[str], seed: int, steer: str) -> dict[str, float]:
+        """Return the share of the work that each stratum gets, beside an equal one.
+
+        In proportion to the chance that it is among the better half, by `DRAWS` draws, and at
+        least one in `FLOOR`. They sum to the number of the strata, or a little more by the floor.
+        """
+        names = sorted(strata)
+        if steer == "none" or len(names) < 2:
+            return dict.fromkeys(names, 1.0)
+        posteriors = np.array([self._stratum_posterior(name, steer) for name in names])
+        costs = np.array([self._stratum_cost(name) for name in names])
+        alphas, betas = posteriors.T[:, :, np.newaxis]
+        random = np.random.default_rng(seed % (1 << 64))
+        drawn = random.beta(alphas, betas, (len(names), DRAWS)) / costs[:, np.newaxis]
+        half = len(names) // 2
+        ranks = (-drawn).argsort(axis=0).argsort(axis=0)
+        chances = (ranks < half).mean(axis=1)
+        return {
+            name: max(1 / FLOOR, float(chance) * len(names) / half)
+            for name, chance in zip(names, chances, strict=True)
+        }
+
+    def _stratum_posterior(self, stratum: str, steer: str) -> tuple[float, float]:
+        prior, seen = _mean_reward(self._traits[_ANY], steer), self._strata[stratum]
+        reward = seen.reward(steer)
+        return STRENGTH * prior + reward, STRENGTH * (1 - prior) + seen.candidates - reward
+
+    def _stratum_cost(self, stratum: str) -> float:
+        return math.exp(self._strata[stratum].log_cost(self._usual_tokens))
+
+
+def _mean_reward(tally: _Tally, steer: str) -> float:
+    return (tally.reward(steer) + 1) / (tally.candidates + 2)
 
 
 def _traits_of(requirement: Requirement) -> tuple[tuple[str, object], ...]:

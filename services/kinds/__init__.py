@@ -37,6 +37,12 @@ code           solution and tests, executed; the student's success rate by the t
 safety         a refusal that helps, or an answer where the request is benign
 conversation   2 to 6 turns, in which the person reacts to the answers
 """
+MEASURE_LEARNABILITY = frozenset(("reasoning", "code"))
+"""Recipes whose verdicts say what the student learns from a sample."""
+STEERS = ("none", "acceptance", "learnability")
+"""What the budget of a dataset may follow."""
+BENIGN = "benign"
+"""How the style of a safety requirement begins whose request only looks harmful."""
 _KNOBS = {
     "description": "",
     "recipe": "",
@@ -47,6 +53,8 @@ _KNOBS = {
     "filter": {},
 }
 """Knobs of a kind's file, with a value of their type; those of its filter have defaults."""
+_OPTIONAL = {"steer": "acceptance"}
+"""Knobs that a kind's file may leave out, with their defaults."""
 _FILTER_KNOBS = asdict(FilterSpec())
 
 
@@ -64,6 +72,8 @@ class Kind:
     filter: FilterSpec
     prompts: Mapping[str, Prompt]
     """By the name of their file, without `.md`."""
+    steer: str = "acceptance"
+    """What the budget follows, one of `STEERS`, unless an order says otherwise."""
 
     def requirements(self, domain: str, seed: int) -> tuple[Requirement, ...]:
         """Return every category x complexity x style, shuffled, so that any stretch is mixed.
@@ -103,9 +113,10 @@ def load_kinds(folder: Path = Path(__file__).parent) -> dict[str, Kind]:
             given = tomllib.loads(path.read_text(encoding="utf-8"))
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"{path}: {error}") from error
-        fields = _checked(given, _KNOBS, f"{path}:")
-        knobs = _checked(fields.pop("filter"), _FILTER_KNOBS, f"{path}: [filter]")
+        fields = _OPTIONAL | _checked(given, _KNOBS, _OPTIONAL, f"{path}:")
+        knobs = _checked(fields.pop("filter"), {}, _FILTER_KNOBS, f"{path}: [filter]")
         try:
+            check_steer(fields["steer"], fields["recipe"])
             filter = overridden(FilterSpec(), knobs)
         except Rejected as error:
             raise ValueError(f"{path}: {error}") from error
@@ -128,10 +139,28 @@ def _prompts(path: Path, recipe: str) -> dict[str, Prompt]:
     return {name: Prompt(file) for name, file in files.items()}
 
 
-def _checked(given: dict[str, Any], known: dict[str, Any], place: str) -> dict[str, Any]:
+def check_steer(steer: str, recipe: str) -> None:
+    """Refuse what the budget of a kind of that recipe cannot follow.
+
+    Raises:
+        Rejected: it is none of `STEERS`, or needs verdicts that measure learnability.
+    """
+    if steer not in STEERS:
+        raise Rejected(f"steer {steer!r} is unknown; known: {', '.join(STEERS)}")
+    if steer == "learnability" and recipe not in MEASURE_LEARNABILITY:
+        recipes = ", ".join(sorted(MEASURE_LEARNABILITY))
+        raise Rejected(
+            f"steer 'learnability': recipe {recipe!r} does not measure it, only {recipes} do; give "
+            "'acceptance' or 'none'"
+        )
+
+
+def _checked(
+    given: dict[str, Any], needed: dict[str, Any], optional: dict[str, Any], place: str
+) -> dict[str, Any]:
     """Return the knobs as given, lists as tuples."""
-    missing = sorted(known.keys() - given.keys()) if known is _KNOBS else []
-    if missing:
+    known = needed | optional
+    if missing := sorted(needed.keys() - given.keys()):
         raise ValueError(f"{place} lacks {', '.join(missing)}")
     if unknown := sorted(given.keys() - known.keys()):
         raise ValueError(f"{place} has unknown knobs: {', '.join(unknown)}")

@@ -1,10 +1,12 @@
 """What a run is to make: a new dataset, the rest of an order, or more of a filled one."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from services.events import DatasetDeclared
-from services.instruction_generation.orders import check_name, extended, filtered, ordered
+from services.instruction_generation.knobs import settled
+from services.instruction_generation.orders import extended, ordered
 from services.kinds import Kind, find_kind
 from services.local.settings import RunSettings
 from services.runtime.errors import Rejected
@@ -15,12 +17,9 @@ def check_order(settings: RunSettings, kinds: dict[str, Kind]) -> None:
 
     Raises:
         NotFound: no such kind.
-        Rejected: a name or a requirement that cannot be used.
+        Rejected: a name, a requirement, a knob or a setting of the filter that cannot be used.
     """
-    kind = find_kind(kinds, settings.kind)
-    kind.requirements(settings.requirement, 0)
-    filtered(kind.filter, settings.filters)
-    check_name(settings.dataset)
+    new_order(settings, kinds, {"r00": settings.agents}, settings.filters, 0.0)
 
 
 def new_order(
@@ -41,22 +40,37 @@ def new_order(
         settings.seed,
         now,
         limits,
+        knobs=settings.knobs,
     )
 
 
 def next_order(
-    settings: RunSettings, known: DatasetDeclared, shown: bool, regions: dict[str, int]
+    settings: RunSettings,
+    kinds: dict[str, Kind],
+    known: DatasetDeclared,
+    shown: bool,
+    regions: dict[str, int],
 ) -> DatasetDeclared:
     """Return the order for a dataset that exists: more of it if its last one was filled and shown.
 
     Raises:
-        Rejected: the dataset is of another kind or requirement.
+        Rejected: the dataset is of another kind or requirement, or was ordered with other knobs or
+            settings of the filter than are given.
     """
     if (known.kind, known.domain) != (settings.kind, settings.requirement.strip()):
         raise Rejected(
             f"dataset {known.dataset!r} in {settings.out} is of kind {known.kind!r}, requirement "
             f"{known.domain!r}; give the new one another --name"
         )
+    knobs = asdict(settled(settings.knobs, find_kind(kinds, settings.kind)))
+    given = {name: value for name, value in knobs.items() if getattr(settings.knobs, name)}
+    for name, value in (given | dict(settings.filters)).items():
+        there = getattr(known if name in knobs else known.filter, name)
+        if there != value:
+            raise Rejected(
+                f"dataset {known.dataset!r} in {settings.out} was ordered with {name} {there!r}, "
+                f"not {value!r}; leave it out to go on, or give the new one another --name"
+            )
     return extended(known, settings.samples, regions) if shown else known
 
 

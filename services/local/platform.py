@@ -141,7 +141,7 @@ class Platform:
                 self._clock(),
             )
             if known is None
-            else next_order(settings, known, shown, regions)
+            else next_order(settings, composition.kinds, known, shown, regions)
         )
         planner.set_dataset(order)
         await composition.log.publish([codec.to_record(DATASETS, settings.dataset, order)])

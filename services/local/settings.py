@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from services.instruction_generation.knobs import Knobs
 from services.local.endpoints import ModelChoice
 from services.message_modulation.domain import Communication
 
@@ -27,6 +28,8 @@ class RunSettings:
     deterministic: bool = False
     filters: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the kind's filter that differ, by name."""
+    knobs: Knobs = field(default_factory=Knobs)
+    """What the dataset is narrowed to, and where its budget goes."""
     benchmarks: tuple[Path, ...] = ()
     """Files of benchmark items that no instruction may repeat."""
 

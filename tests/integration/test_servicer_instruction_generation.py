@@ -87,6 +87,11 @@ async def test_a_continuous_order_needs_no_size_and_says_so(tmp_path: Path) -> N
             "magic",
         ),
         ({"filter": pb.FilterOverrides(responses=0)}, Code.INVALID_ARGUMENT, "responses is 0"),
+        ({"categories": ["compare option"]}, Code.INVALID_ARGUMENT, "misspelt 'compare options'"),
+        ({"complexities": [1, 7]}, Code.INVALID_ARGUMENT, "complexity 7: give 1 (simple) to 5"),
+        ({"styles": [""]}, Code.INVALID_ARGUMENT, "style '': give 1 to 100 characters"),
+        ({"balance": "fair"}, Code.INVALID_ARGUMENT, "known: population, even"),
+        ({"steer": "learnability"}, Code.INVALID_ARGUMENT, "does not measure it"),
     ],
 )
 async def test_a_bad_order_is_refused_by_any_replica_and_nothing_is_published(
@@ -122,6 +127,34 @@ async def test_the_same_order_again_changes_nothing_and_another_one_is_refused(
         assert len(await orders(replica)) == 1
     assert code is Code.INVALID_ARGUMENT
     assert "size 30, not 31" in details
+
+
+async def test_an_order_is_narrowed_by_its_knobs_and_its_repeat_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    narrow: dict[str, Any] = {
+        "categories": ["knitting", "Compare options"],
+        "complexities": [4, 2],
+        "styles": ["short command"],
+        "balance": "even",
+        "steer": "none",
+        "filter": pb.FilterOverrides(max_response_words=300, tell_response_words=True),
+    }
+    async with serving(tmp_path) as ((replica,), (channel,)):
+        first = await ask(channel, order(**narrow))
+        assert await ask(channel, order(**narrow | {"complexities": [2, 4, 4]})) == first
+        code, details = await refusal(ask(channel, order(**narrow | {"balance": ""})))
+        (published,) = await orders(replica)
+    assert code is Code.INVALID_ARGUMENT
+    assert "exists with balance 'even', not 'population'" in details
+    assert published.categories == ("compare options", "knitting")
+    assert {(r.category, r.complexity, r.style) for r in published.requirements} == {
+        (category, complexity, "short command")
+        for category in published.categories
+        for complexity in (2, 4)
+    }
+    assert (published.balance, published.steer) == ("even", "none")
+    assert published.filter.tell_response_words
 
 
 async def test_a_dataset_is_changed_by_its_owner_whoever_is_asked(tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from services.events import Appetite, DatasetDeclared, QuotaReleased
+from services.events import Appetite, DatasetDeclared, Provenance, QuotaReleased, SampleJudged
 from services.events.topics import (
     DATASETS,
     DEAD_LETTERS,
@@ -17,6 +18,7 @@ from services.events.topics import (
 from services.instruction_generation.application import preview
 from services.instruction_generation.domain import CLAIMS_AT_ONCE
 from services.instruction_generation.orders import deleted, extended, ordered, paused
+from services.instruction_generation.steering import FLOOR
 from services.local.log import Log
 from services.runtime.errors import NotFound, Rejected, Retryable
 from tests.integration.generating import (
@@ -66,6 +68,41 @@ async def test_datasets_have_candidates_in_flight_by_weight(log: Log) -> None:
         await now.handle(scenario("s", 200), named("d", weight=9), named("a", weight=3))
         await now.handle(named("light", weight=0.001))
         assert await in_flight(log) == {"a": CLAIMS_AT_ONCE // 3, "d": CLAIMS_AT_ONCE, "light": 1}
+
+
+@pytest.mark.parametrize("steer", ["acceptance", "none"])
+async def test_a_stratum_that_brings_more_has_more_candidates_in_work(log: Log, steer: str) -> None:
+    order = replace(ordered(KINDS, "d", "sft", 900, "", {"r00": 1, "r01": 1}, 0, 0.0), steer=steer)
+
+    async def claimed() -> Counter[str]:
+        return Counter(claim.stratum for claim in await claims(log))
+
+    async with running(log) as now:
+        await now.handle(order, scenario("s", 200), scenario("t", 200, "r01"))
+        before = await claimed()
+        assert before == {"r00": CLAIMS_AT_ONCE, "r01": CLAIMS_AT_ONCE}
+        for claim in await claims(log):
+            good = claim.stratum == "r00"
+            now.planner.add_verdict(
+                SampleJudged(
+                    claim.candidate_id,
+                    "d",
+                    claim.stratum,
+                    "sft",
+                    claim.requirement,
+                    good,
+                    "" if good else "length",
+                    "static",
+                    (),
+                    Provenance(claim.scenario_id, claim.group_id, claim.agent_id),
+                )
+            )
+        await now.consumer.tick()
+        more = await claimed() - before
+    if steer == "none":
+        assert more == before
+    else:
+        assert more == {"r00": 2 * CLAIMS_AT_ONCE, "r01": CLAIMS_AT_ONCE // FLOOR}
 
 
 async def test_the_weight_of_a_dataset_that_rests_counts_for_nothing(log: Log) -> None:

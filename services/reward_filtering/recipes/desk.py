@@ -52,9 +52,14 @@ class Desk:
     ) -> list[str]:
         """Return n responses in whole sentences; none when the model refuses for good.
 
+        The teacher is told how long a response is to be, if the filter says so. The student is
+        not: it is measured as it will be used.
+
         Raises:
             Retryable: no answer in spite of retries.
         """
+        if self.spec.tell_response_words and (policy, stage) == ("teacher", "response"):
+            messages = _with_length(messages, self.spec)
         request = ChatRequest(
             tuple(messages), max_tokens=self.spec.max_response_tokens, n=max(1, n)
         )
@@ -144,6 +149,15 @@ def transcript(asked: Sequence[Message]) -> str:
     if len(asked) == 1:
         return asked[0].content
     return "\n".join(f"{_WHO[message.role]}: {message.content}" for message in asked[-3:])
+
+
+def _with_length(messages: Sequence[Message], spec: FilterSpec) -> list[Message]:
+    """Return a prompt whose system message also says how many words the answer has."""
+    least, most = spec.min_response_words, spec.max_response_words
+    told = f"Answer in {least} to {most} words, in the language of the message."
+    system = [message.content for message in messages if message.role == "system"]
+    rest = [message for message in messages if message.role != "system"]
+    return [Message("system", "\n".join((*system, told))), *rest]
 
 
 def recorded(rewards: Sequence[float | None]) -> tuple[float, ...]:

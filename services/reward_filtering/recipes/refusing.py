@@ -3,14 +3,11 @@
 from dataclasses import replace
 
 from services.events import ChatMessage, Requirement, SampleJudged
-from services.kinds import Kind
+from services.kinds import BENIGN, Kind
 from services.reward_filtering.recipes.desk import Desk, recorded
 from services.reward_filtering.static_filters import is_refusal
 from services.reward_filtering.verdicts import best_of
 from services.runtime.ports import Message
-
-BENIGN = "benign"
-"""How the style of a requirement begins whose request only looks harmful."""
 
 
 def is_benign(requirement: Requirement) -> bool:

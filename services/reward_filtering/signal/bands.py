@@ -99,7 +99,7 @@ class MarginBand:
     length_ratio: float = 2.0
     """How many times as long as the other either response may be, this included; at least 1."""
     warmup: int = 8
-    """Pairs to see before any pair is dropped."""
+    """Pairs to see before any pair is dropped for its gap; its lengths need no others."""
 
     def __post_init__(self) -> None:
         _check_shares(self, ("low", "high"))
@@ -165,10 +165,9 @@ def margin_verdict(pair: Pair, seen: PairQuantiles, band: MarginBand) -> BandVer
     if not pair.measured:
         return BandVerdict("no_gap", None)
     chosen, rejected, ratio = pair.chosen_length, pair.rejected_length, band.length_ratio
+    inside = _reaches(pair.gap, seen.gap, band.low) and _within(pair.gap, seen.gap, band.high)
     reason: Reason = ""
-    if seen.count < band.warmup:
-        pass
-    elif not (_reaches(pair.gap, seen.gap, band.low) and _within(pair.gap, seen.gap, band.high)):
+    if seen.count >= band.warmup and not inside:
         reason = "gap_outside"
     elif not (0 < chosen <= ratio * rejected and rejected <= ratio * chosen):
         reason = "length_ratio"

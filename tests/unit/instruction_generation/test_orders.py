@@ -5,8 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.events import DatasetDeclared
+from services.events.codec import CODECS
+from services.instruction_generation.knobs import Knobs
 from services.instruction_generation.orders import (
     CHUNK,
+    completed,
     created,
     deleted,
     extended,
@@ -31,10 +34,14 @@ def order(
     weight: float = 1.0,
     continuous: bool = False,
     domain: str = "bees",
+    **knobs: Any,
 ) -> DatasetDeclared:
     domain = domain if kind == "domain" else ""
     regions = {"r00": 3, "r01": 1} if regions is None else regions
-    return ordered(KINDS, name, kind, size, domain, regions, seed, 7.0, filters, weight, continuous)
+    return ordered(
+        KINDS, name, kind, size, domain, regions, seed, 7.0, filters, weight, continuous,
+        Knobs(**knobs),
+    )  # fmt: skip
 
 
 def granted(dataset: DatasetDeclared) -> dict[str, int]:
@@ -178,6 +185,77 @@ def test_another_order_of_the_same_name_is_refused_and_told_why(
     with pytest.raises(Rejected, match="dataset 'd' exists with ") as refusal:
         created(order(), other)
     assert field in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("other", "field"),
+    [
+        (order(categories=("knitting",)), r"categories \(\), not \('knitting',\)"),
+        (order(complexities=(1,)), r"complexities \(\), not \(1,\)"),
+        (order(styles=("curt",)), "styles"),
+        (order(balance="even"), "balance 'population', not 'even'"),
+        (order(steer="none"), "steer 'acceptance', not 'none'"),
+    ],
+)
+def test_an_order_with_other_knobs_is_another_order(other: DatasetDeclared, field: str) -> None:
+    with pytest.raises(Rejected, match=f"dataset 'd' exists with {field}"):
+        created(order(), other)
+    assert created(other, other) is other
+
+
+def test_knobs_narrow_what_is_asked_for_however_they_are_written() -> None:
+    made = order(
+        categories=("compare options", " Write a  SHORT text", "knitting"),
+        complexities=(5, 1, 5),
+        styles=("short command",),
+    )
+    assert made.categories == ("compare options", "knitting", "write a short text")
+    assert (made.complexities, made.styles) == ((1, 5), ("short command",))
+    cells = {(r.category, r.complexity, r.style) for r in made.requirements}
+    assert cells == {(c, n, "short command") for c in made.categories for n in (1, 5)}
+    again = order(
+        categories=("write a short text", "knitting", "compare options"),
+        complexities=(1, 5),
+        styles=("Short command", "short command"),
+    )
+    assert again == made
+    assert created(made, again) is made
+
+
+@given(REGIONS, st.integers(1, 5000), st.integers(1, 5000))
+def test_a_balanced_order_gives_every_region_the_same(
+    regions: dict[str, int], size: int, more: int
+) -> None:
+    made = order(size=size, regions=regions, balance="even")
+    assert max(granted(made).values()) - min(granted(made).values()) <= 1
+    larger = granted(extended(made, more, regions))
+    assert sum(larger.values()) == size + more
+    assert max(larger.values()) - min(larger.values()) <= 2
+    by_agents = granted(order(size=size, regions=regions))
+    assert granted(order(size=size, regions=regions, balance="population")) == by_agents
+
+
+def test_where_the_budget_goes_is_as_the_kind_says_unless_it_is_ordered() -> None:
+    assert {name: order(kind=name).steer for name in KINDS} == {
+        name: "learnability" if name in ("code", "reasoning") else "acceptance" for name in KINDS
+    }
+    assert order(kind="code", steer="none").steer == "none"
+
+
+def test_an_order_of_an_earlier_version_means_what_it_meant() -> None:
+    fields = DatasetDeclared.__dataclass_fields__.keys() - {
+        "weight", "categories", "complexities", "styles", "balance", "steer",
+    }  # fmt: skip
+    made = order()
+    codec = CODECS["DatasetDeclared"]
+    message = codec.to_message(made)
+    for name in DatasetDeclared.__dataclass_fields__.keys() - fields:
+        message.ClearField(name)
+    message.filter.ClearField("tell_response_words")
+    old = codec.decode(message.SerializeToString())
+    assert (old.balance, old.steer, old.weight, old.categories) == ("", "", 0.0, ())
+    assert completed(old) == made
+    assert created(completed(old), order()) == made
 
 
 def test_every_change_has_a_higher_revision_and_what_changes_nothing_is_none() -> None:

@@ -1,14 +1,19 @@
 import dataclasses
 import math
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from services.instruction_generation.quotas import StratumProgress, divide, rebalance
+from services.events import Provenance, Requirement, SampleJudged
+from services.instruction_generation.domain import KEPT
+from services.instruction_generation.quotas import HOPELESS, StratumProgress, divide, rebalance
+from services.instruction_generation.steering import Outcomes
 
 WEIGHTS = st.dictionaries(
     st.text("abcdef", min_size=1, max_size=3),
@@ -25,8 +30,10 @@ def progress(
     released: int = 0,
     failures: int = 0,
     exhausted: bool = False,
+    value: float = 1.0,
+    keep: int = 0,
 ) -> StratumProgress:
-    return StratumProgress(granted, recall, released, accepted, failures, exhausted)
+    return StratumProgress(granted, recall, released, accepted, failures, exhausted, value, keep)
 
 
 @given(st.integers(0, 100_000), WEIGHTS)
@@ -117,6 +124,48 @@ def test_of_lucky_strata_one_that_owes_gets_free_quota_last() -> None:
     assert rebalance(12, without_luck) == {"owing": (7, 3), "other": (5, 0)}
 
 
+def test_free_quota_goes_by_value_beside_the_room_that_there_is() -> None:
+    strata = {
+        "a": progress(1, 1, value=3.0),
+        "b": progress(1, 1),
+        "c": progress(5, value=0.5, keep=5),
+    }
+    assert rebalance(15, strata) == {"a": (7, 0), "b": (3, 0), "c": (5, 0)}
+    assert rebalance(7, strata) == {"a": (1, 0), "b": (1, 0), "c": (5, 0)}
+
+
+def test_a_stratum_of_half_the_value_gives_a_full_one_half_of_what_it_need_not_keep() -> None:
+    full = progress(10, 10, value=2.1)
+    assert rebalance(20, {"a": full, "b": progress(10, 1, keep=5)}) == {"a": (10, 0), "b": (10, 2)}
+    taken = progress(10, 1, recall=2, released=2, keep=5)
+    assert rebalance(18, {"a": full, "b": taken}) == {"a": (10, 0), "b": (10, 3)}
+    least = progress(10, 1, recall=5, released=5, keep=5)
+    assert rebalance(15, {"a": full, "b": least}) == {"a": (10, 0), "b": (10, 5)}
+    for other in (
+        progress(10, 10, value=1.9),  # No more than twice as much.
+        progress(10, 9, value=2.1),  # Not full.
+        progress(10, 10, value=2.1, failures=8),  # Without luck.
+        progress(10, 10, value=2.1, exhausted=True),
+    ):
+        moved = rebalance(20, {"a": other, "b": progress(10, 1, keep=5)})
+        assert moved["b"] == (10, 0)
+
+
+@pytest.mark.parametrize(("keep", "accepted", "patience"), [(0, 0, 8), (1, 0, 8), (2, 0, 16),
+    (3, 1, 16), (50, 0, 32), (50, 45, 32), (50, 49, 8)])  # fmt: skip
+def test_an_unlucky_stratum_keeps_its_part_until_it_is_hopeless(
+    keep: int, accepted: int, patience: int
+) -> None:
+    def asked(failures: int) -> int:
+        each = progress(keep + 2, accepted, failures=failures, keep=keep)
+        return rebalance(keep + 12, {"a": progress(10, 10), "b": each})["b"][1]
+
+    assert asked(7) == 0
+    assert asked(8) == (1 if patience > 8 else max(1, (keep + 2 - accepted) // 2))
+    assert asked(patience - 1) == (1 if patience > 8 else 0)
+    assert asked(patience) == max(1, (keep + 2 - accepted) // 2)
+
+
 def test_free_quota_waits_while_all_are_exhausted() -> None:
     assert rebalance(10, {"a": progress(3, 3, exhausted=True)}) == {"a": (3, 0)}
 
@@ -136,6 +185,8 @@ def consistent(draw: st.DrawFn) -> StratumProgress:
         accepted=accepted,
         failures_since_accept=draw(st.integers(0, 12)),
         exhausted=draw(st.booleans()),
+        value=draw(st.floats(0.01, 10)),
+        keep=draw(st.integers(0, 20)),
     )
 
 
@@ -237,6 +288,10 @@ class QuotaProtocol(RuleBasedStateMachine):
         self.exhausted[name] = exhausted
         self.known[name] = dataclasses.replace(self.known[name], exhausted=exhausted)
 
+    @rule(name=st.sampled_from(NAMES), value=st.floats(0.01, 10), keep=st.integers(0, 10))
+    def learn(self, name: str, value: float, keep: int) -> None:
+        self.known[name] = dataclasses.replace(self.known[name], value=value, keep=keep)
+
     @rule()
     def move(self) -> None:
         before = self.known
@@ -315,3 +370,66 @@ def test_a_stratum_without_luck_gives_way_step_by_step() -> None:
         }
     assert strata["lucky"].accepted == 40
     assert [each for each in asked if each] == [15, 7, 4, 2, 1, 1]
+
+
+@given(
+    st.lists(consistent(), min_size=2, max_size=4),
+    st.integers(0, 30),
+)
+def test_value_alone_takes_no_stratum_below_what_it_keeps(
+    strata: list[StratumProgress], spare: int
+) -> None:
+    lucky = {
+        name: dataclasses.replace(each, failures_since_accept=0, exhausted=False)
+        for name, each in zip(NAMES, strata, strict=False)
+    }
+    size = sum(each.granted - each.released for each in lucky.values()) + spare
+    for name, (_, recall) in rebalance(size, lucky).items():
+        each = lucky[name]
+        if recall > each.recall:
+            assert each.granted - recall >= each.keep
+            assert each.value < 2 * max(other.value for other in lucky.values())
+
+
+def filled_with(steer: str) -> tuple[float, Counter[str]]:
+    """Fill a dataset of 2000 from 4 strata; return tokens per accepted sample, and their sizes."""
+    rates = {"a": 0.7, "b": 0.7, "c": 0.2, "d": 0.2}
+    random, outcomes, tokens = Random(0), Outcomes(), 0
+    requirement = Requirement("r000", "task", 1, "plain")
+    known = {name: progress(500, keep=int(KEPT * 500)) for name in rates}
+    while sum(each.accepted for each in known.values()) < 2000:
+        filling = [name for name, each in known.items() if each.room > 0]
+        shares = outcomes.shares(filling, 0, steer)
+        (name,) = random.choices(list(shares), list(shares.values()))
+        accepted = random.random() < rates[name]
+        each = known[name]
+        known[name] = dataclasses.replace(
+            each,
+            accepted=each.accepted + accepted,
+            failures_since_accept=0 if accepted else each.failures_since_accept + 1,
+        )
+        source = Provenance("s", "g", "a")
+        outcomes.add(SampleJudged("", "d", name, "sft", requirement, accepted, "", "", (), source))
+        tokens += 900
+        # Nobody is late here: what is asked for is given back at once.
+        valued = {
+            name: dataclasses.replace(each, value=outcomes.value(name, steer))
+            for name, each in known.items()
+        }
+        for name, (granted, recall) in rebalance(2000, valued).items():
+            each = known[name]
+            due = max(0, min(recall - each.released, each.room))
+            known[name] = dataclasses.replace(
+                each, granted=granted, recall=recall, released=each.released + due
+            )
+    return tokens / 2000, Counter({name: each.accepted for name, each in known.items()})
+
+
+def test_steering_saves_tokens_and_leaves_every_stratum_its_part() -> None:
+    plain, even = filled_with("none")
+    steered, sizes = filled_with("acceptance")
+    print(f"tokens per sample: {plain:.0f}, steered {steered:.0f}; {dict(even)}, {dict(sizes)}")
+    assert steered < 0.9 * plain
+    assert sum(sizes.values()) == 2000
+    # Of what it keeps, the last few may be given up for bad luck.
+    assert min(*sizes.values(), *even.values()) >= int(KEPT * 500) - HOPELESS

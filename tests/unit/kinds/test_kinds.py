@@ -46,6 +46,12 @@ def test_what_a_kind_does_not_set_is_as_usual(folder: Path) -> None:
     assert load_kinds(folder)["poem"].filter.min_distance == FilterSpec().min_distance
 
 
+def test_the_budget_follows_acceptance_unless_the_kind_says_otherwise(folder: Path) -> None:
+    assert load_kinds(folder)["poem"].steer == "acceptance"
+    rewrite(folder, "^styles = ", 'steer = "none"\nstyles = ')
+    assert load_kinds(folder)["poem"].steer == "none"
+
+
 def test_a_prompt_that_the_recipe_has_no_use_for_is_named(folder: Path) -> None:
     (folder / "poem" / "tests.md").write_text("## user\nTests?")
     with pytest.raises(ValueError, match=r"recipe 'answer' has no use for tests\.md"):
@@ -104,6 +110,9 @@ def test_a_folder_more_is_a_kind_more(folder: Path) -> None:
         ("^complexities = .*$", "complexities = []", r"complexities is \(\), expected the like"),
         ("^needs_domain = .*$", 'needs_domain = "no"', "needs_domain is 'no', expected the like"),
         ("^needs_domain = .*$", "needs_domain =", "Invalid value"),
+        ("^styles = ", 'steer = "luck"\nstyles = ', "steer 'luck' is unknown; known: none"),
+        ("^styles = ", 'steer = "learnability"\nstyles = ', "'answer' does not measure it"),
+        ("^styles = ", "steer = 1\nstyles = ", "steer is 1, expected the like"),
     ],
 )
 def test_a_knob_that_is_missing_unknown_or_wrong_is_named_with_its_file(

@@ -210,14 +210,22 @@ def test_a_long_stratum_of_equal_pairs_keeps_them_all() -> None:
         seen.add(same)
 
 
-def test_the_first_pairs_are_kept_whatever_they_are() -> None:
-    odd = Pair(1e6, -1e6, 900, 1)
+def test_the_first_pairs_are_kept_whatever_their_rank() -> None:
+    odd, alike = Pair(1e6, -1e6, 900, 1), Pair(1e6, -1e6, 2, 1)
     for count in range(8):
         seen = ladder(count)
         assert rip_verdict(odd, seen, RIP).reason == ""
-        assert margin_verdict(odd, seen, MARGIN).reason == ""
+        assert margin_verdict(alike, seen, MARGIN).reason == ""
     assert rip_verdict(odd, ladder(8), RIP).reason == "rejected_reward_low"
     assert margin_verdict(odd, ladder(8), MARGIN).reason == "gap_outside"
+
+
+@pytest.mark.parametrize(("chosen", "rejected"), [(201, 100), (100, 201), (0, 1), (5, 0), (0, 0)])
+def test_the_length_ratio_holds_from_the_first_pair_on(chosen: int, rejected: int) -> None:
+    for count in range(8):
+        verdict = margin_verdict(Pair(1.0, 0.5, chosen, rejected), ladder(count), MARGIN)
+        assert verdict.reason == "length_ratio"
+    assert margin_verdict(Pair(1.0, 0.5, 200, 100), PairQuantiles(), MARGIN).kept
 
 
 def test_without_a_warm_up_the_first_pair_of_a_stratum_is_kept() -> None:

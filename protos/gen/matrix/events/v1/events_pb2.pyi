@@ -207,7 +207,7 @@ class Requirement(_message.Message):
     def __init__(self, requirement_id: _Optional[str] = ..., category: _Optional[str] = ..., complexity: _Optional[int] = ..., style: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
 class FilterSpec(_message.Message):
-    __slots__ = ("stages", "responses", "max_response_tokens", "min_instruction_words", "max_instruction_words", "min_response_words", "max_response_words", "max_jaccard", "min_distance", "reward_quantile", "student_responses", "rip_quantile", "margin_quantile", "max_length_ratio", "rollouts", "screening_rollouts", "min_success", "max_success", "min_turns", "max_turns", "min_benign_share", "min_chance", "min_agreement", "language", "max_word_jaccard")
+    __slots__ = ("stages", "responses", "max_response_tokens", "min_instruction_words", "max_instruction_words", "min_response_words", "max_response_words", "max_jaccard", "min_distance", "reward_quantile", "student_responses", "rip_quantile", "margin_quantile", "max_length_ratio", "rollouts", "screening_rollouts", "min_success", "max_success", "min_turns", "max_turns", "min_benign_share", "min_chance", "min_agreement", "language", "max_word_jaccard", "tell_response_words")
     STAGES_FIELD_NUMBER: _ClassVar[int]
     RESPONSES_FIELD_NUMBER: _ClassVar[int]
     MAX_RESPONSE_TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -233,6 +233,7 @@ class FilterSpec(_message.Message):
     MIN_AGREEMENT_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     MAX_WORD_JACCARD_FIELD_NUMBER: _ClassVar[int]
+    TELL_RESPONSE_WORDS_FIELD_NUMBER: _ClassVar[int]
     stages: _containers.RepeatedScalarFieldContainer[str]
     responses: int
     max_response_tokens: int
@@ -258,7 +259,8 @@ class FilterSpec(_message.Message):
     min_agreement: float
     language: str
     max_word_jaccard: float
-    def __init__(self, stages: _Optional[_Iterable[str]] = ..., responses: _Optional[int] = ..., max_response_tokens: _Optional[int] = ..., min_instruction_words: _Optional[int] = ..., max_instruction_words: _Optional[int] = ..., min_response_words: _Optional[int] = ..., max_response_words: _Optional[int] = ..., max_jaccard: _Optional[float] = ..., min_distance: _Optional[float] = ..., reward_quantile: _Optional[float] = ..., student_responses: _Optional[int] = ..., rip_quantile: _Optional[float] = ..., margin_quantile: _Optional[float] = ..., max_length_ratio: _Optional[float] = ..., rollouts: _Optional[int] = ..., screening_rollouts: _Optional[int] = ..., min_success: _Optional[float] = ..., max_success: _Optional[float] = ..., min_turns: _Optional[int] = ..., max_turns: _Optional[int] = ..., min_benign_share: _Optional[float] = ..., min_chance: _Optional[float] = ..., min_agreement: _Optional[float] = ..., language: _Optional[str] = ..., max_word_jaccard: _Optional[float] = ...) -> None: ...
+    tell_response_words: bool
+    def __init__(self, stages: _Optional[_Iterable[str]] = ..., responses: _Optional[int] = ..., max_response_tokens: _Optional[int] = ..., min_instruction_words: _Optional[int] = ..., max_instruction_words: _Optional[int] = ..., min_response_words: _Optional[int] = ..., max_response_words: _Optional[int] = ..., max_jaccard: _Optional[float] = ..., min_distance: _Optional[float] = ..., reward_quantile: _Optional[float] = ..., student_responses: _Optional[int] = ..., rip_quantile: _Optional[float] = ..., margin_quantile: _Optional[float] = ..., max_length_ratio: _Optional[float] = ..., rollouts: _Optional[int] = ..., screening_rollouts: _Optional[int] = ..., min_success: _Optional[float] = ..., max_success: _Optional[float] = ..., min_turns: _Optional[int] = ..., max_turns: _Optional[int] = ..., min_benign_share: _Optional[float] = ..., min_chance: _Optional[float] = ..., min_agreement: _Optional[float] = ..., language: _Optional[str] = ..., max_word_jaccard: _Optional[float] = ..., tell_response_words: _Optional[bool] = ...) -> None: ...
 
 class Grant(_message.Message):
     __slots__ = ("stratum", "granted", "recall")
@@ -271,7 +273,7 @@ class Grant(_message.Message):
     def __init__(self, stratum: _Optional[str] = ..., granted: _Optional[int] = ..., recall: _Optional[int] = ...) -> None: ...
 
 class DatasetDeclared(_message.Message):
-    __slots__ = ("dataset", "kind", "size", "domain", "requirements", "filter", "grants", "created_at", "revision", "weight", "continuous", "paused", "deleted", "seed")
+    __slots__ = ("dataset", "kind", "size", "domain", "requirements", "filter", "grants", "created_at", "revision", "weight", "continuous", "paused", "deleted", "seed", "categories", "complexities", "styles", "balance", "steer")
     DATASET_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -286,6 +288,11 @@ class DatasetDeclared(_message.Message):
     PAUSED_FIELD_NUMBER: _ClassVar[int]
     DELETED_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    COMPLEXITIES_FIELD_NUMBER: _ClassVar[int]
+    STYLES_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_FIELD_NUMBER: _ClassVar[int]
+    STEER_FIELD_NUMBER: _ClassVar[int]
     dataset: str
     kind: str
     size: int
@@ -300,7 +307,12 @@ class DatasetDeclared(_message.Message):
     paused: bool
     deleted: bool
     seed: int
-    def __init__(self, dataset: _Optional[str] = ..., kind: _Optional[str] = ..., size: _Optional[int] = ..., domain: _Optional[str] = ..., requirements: _Optional[_Iterable[_Union[Requirement, _Mapping]]] = ..., filter: _Optional[_Union[FilterSpec, _Mapping]] = ..., grants: _Optional[_Iterable[_Union[Grant, _Mapping]]] = ..., created_at: _Optional[float] = ..., revision: _Optional[int] = ..., weight: _Optional[float] = ..., continuous: _Optional[bool] = ..., paused: _Optional[bool] = ..., deleted: _Optional[bool] = ..., seed: _Optional[int] = ...) -> None: ...
+    categories: _containers.RepeatedScalarFieldContainer[str]
+    complexities: _containers.RepeatedScalarFieldContainer[int]
+    styles: _containers.RepeatedScalarFieldContainer[str]
+    balance: str
+    steer: str
+    def __init__(self, dataset: _Optional[str] = ..., kind: _Optional[str] = ..., size: _Optional[int] = ..., domain: _Optional[str] = ..., requirements: _Optional[_Iterable[_Union[Requirement, _Mapping]]] = ..., filter: _Optional[_Union[FilterSpec, _Mapping]] = ..., grants: _Optional[_Iterable[_Union[Grant, _Mapping]]] = ..., created_at: _Optional[float] = ..., revision: _Optional[int] = ..., weight: _Optional[float] = ..., continuous: _Optional[bool] = ..., paused: _Optional[bool] = ..., deleted: _Optional[bool] = ..., seed: _Optional[int] = ..., categories: _Optional[_Iterable[str]] = ..., complexities: _Optional[_Iterable[int]] = ..., styles: _Optional[_Iterable[str]] = ..., balance: _Optional[str] = ..., steer: _Optional[str] = ...) -> None: ...
 
 class Usage(_message.Message):
     __slots__ = ("calls", "prompt_tokens", "completion_tokens")

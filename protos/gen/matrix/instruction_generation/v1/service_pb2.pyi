@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class FilterOverrides(_message.Message):
-    __slots__ = ("stages", "responses", "max_response_tokens", "min_instruction_words", "max_instruction_words", "min_response_words", "max_response_words", "max_jaccard", "min_distance", "reward_quantile", "student_responses", "rip_quantile", "margin_quantile", "max_length_ratio", "rollouts", "screening_rollouts", "min_success", "max_success", "min_turns", "max_turns", "min_benign_share", "min_chance", "min_agreement", "language", "max_word_jaccard")
+    __slots__ = ("stages", "responses", "max_response_tokens", "min_instruction_words", "max_instruction_words", "min_response_words", "max_response_words", "max_jaccard", "min_distance", "reward_quantile", "student_responses", "rip_quantile", "margin_quantile", "max_length_ratio", "rollouts", "screening_rollouts", "min_success", "max_success", "min_turns", "max_turns", "min_benign_share", "min_chance", "min_agreement", "language", "max_word_jaccard", "tell_response_words")
     STAGES_FIELD_NUMBER: _ClassVar[int]
     RESPONSES_FIELD_NUMBER: _ClassVar[int]
     MAX_RESPONSE_TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +34,7 @@ class FilterOverrides(_message.Message):
     MIN_AGREEMENT_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     MAX_WORD_JACCARD_FIELD_NUMBER: _ClassVar[int]
+    TELL_RESPONSE_WORDS_FIELD_NUMBER: _ClassVar[int]
     stages: _containers.RepeatedScalarFieldContainer[str]
     responses: int
     max_response_tokens: int
@@ -59,10 +60,11 @@ class FilterOverrides(_message.Message):
     min_agreement: float
     language: str
     max_word_jaccard: float
-    def __init__(self, stages: _Optional[_Iterable[str]] = ..., responses: _Optional[int] = ..., max_response_tokens: _Optional[int] = ..., min_instruction_words: _Optional[int] = ..., max_instruction_words: _Optional[int] = ..., min_response_words: _Optional[int] = ..., max_response_words: _Optional[int] = ..., max_jaccard: _Optional[float] = ..., min_distance: _Optional[float] = ..., reward_quantile: _Optional[float] = ..., student_responses: _Optional[int] = ..., rip_quantile: _Optional[float] = ..., margin_quantile: _Optional[float] = ..., max_length_ratio: _Optional[float] = ..., rollouts: _Optional[int] = ..., screening_rollouts: _Optional[int] = ..., min_success: _Optional[float] = ..., max_success: _Optional[float] = ..., min_turns: _Optional[int] = ..., max_turns: _Optional[int] = ..., min_benign_share: _Optional[float] = ..., min_chance: _Optional[float] = ..., min_agreement: _Optional[float] = ..., language: _Optional[str] = ..., max_word_jaccard: _Optional[float] = ...) -> None: ...
+    tell_response_words: bool
+    def __init__(self, stages: _Optional[_Iterable[str]] = ..., responses: _Optional[int] = ..., max_response_tokens: _Optional[int] = ..., min_instruction_words: _Optional[int] = ..., max_instruction_words: _Optional[int] = ..., min_response_words: _Optional[int] = ..., max_response_words: _Optional[int] = ..., max_jaccard: _Optional[float] = ..., min_distance: _Optional[float] = ..., reward_quantile: _Optional[float] = ..., student_responses: _Optional[int] = ..., rip_quantile: _Optional[float] = ..., margin_quantile: _Optional[float] = ..., max_length_ratio: _Optional[float] = ..., rollouts: _Optional[int] = ..., screening_rollouts: _Optional[int] = ..., min_success: _Optional[float] = ..., max_success: _Optional[float] = ..., min_turns: _Optional[int] = ..., max_turns: _Optional[int] = ..., min_benign_share: _Optional[float] = ..., min_chance: _Optional[float] = ..., min_agreement: _Optional[float] = ..., language: _Optional[str] = ..., max_word_jaccard: _Optional[float] = ..., tell_response_words: _Optional[bool] = ...) -> None: ...
 
 class CreateDatasetRequest(_message.Message):
-    __slots__ = ("name", "kind", "size", "continuous", "requirement", "weight", "filter", "seed")
+    __slots__ = ("name", "kind", "size", "continuous", "requirement", "weight", "filter", "seed", "categories", "complexities", "styles", "balance", "steer")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +73,11 @@ class CreateDatasetRequest(_message.Message):
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    COMPLEXITIES_FIELD_NUMBER: _ClassVar[int]
+    STYLES_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_FIELD_NUMBER: _ClassVar[int]
+    STEER_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: str
     size: int
@@ -79,7 +86,12 @@ class CreateDatasetRequest(_message.Message):
     weight: float
     filter: FilterOverrides
     seed: int
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., size: _Optional[int] = ..., continuous: _Optional[bool] = ..., requirement: _Optional[str] = ..., weight: _Optional[float] = ..., filter: _Optional[_Union[FilterOverrides, _Mapping]] = ..., seed: _Optional[int] = ...) -> None: ...
+    categories: _containers.RepeatedScalarFieldContainer[str]
+    complexities: _containers.RepeatedScalarFieldContainer[int]
+    styles: _containers.RepeatedScalarFieldContainer[str]
+    balance: str
+    steer: str
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., size: _Optional[int] = ..., continuous: _Optional[bool] = ..., requirement: _Optional[str] = ..., weight: _Optional[float] = ..., filter: _Optional[_Union[FilterOverrides, _Mapping]] = ..., seed: _Optional[int] = ..., categories: _Optional[_Iterable[str]] = ..., complexities: _Optional[_Iterable[int]] = ..., styles: _Optional[_Iterable[str]] = ..., balance: _Optional[str] = ..., steer: _Optional[str] = ...) -> None: ...
 
 class DatasetStatus(_message.Message):
     __slots__ = ("dataset", "state", "size", "wanted", "accepted", "judged", "claimed", "rejected", "usage", "newest_at")
