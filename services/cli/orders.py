@@ -10,7 +10,7 @@ import typer
 from matrix.instruction_generation.v1 import service_pb2 as pb
 
 from services.cli.console import note, tell
-from services.cli.filters import filter_overrides
+from services.cli.filters import FilterOption, filter_overrides
 from services.cli.plain import print_json
 from services.cli.server import CaOption, JsonOption, ServerOption, connected
 from services.cli.views import harmless
@@ -35,14 +35,7 @@ def create(
     weight: Annotated[
         float, typer.Option(help="Share of the work beside other datasets; above 0.")
     ] = 1.0,
-    filter: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE",
-            help="A filter setting that differs from the kind's, as min_response_words=20; "
-            "may be repeated.",
-        ),
-    ] = None,
+    filter: FilterOption = None,
     seed: Annotated[int, typer.Option(help="Of the order of its requirements.")] = 0,
     as_json: JsonOption = False,
     server: ServerOption = "",

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 from enum import StrEnum
 from pathlib import Path
@@ -11,11 +10,20 @@ from typing import Annotated
 import typer
 
 from services.cli.console import configure_logs, console, note, tell
-from services.cli.filters import filter_overrides
+from services.cli.filters import FilterOption, filter_overrides
 from services.cli.live import RunView
+from services.cli.model_options import (
+    ConcurrencyOption,
+    ModelNameOption,
+    ModelOption,
+    PatienceOption,
+    StudentNameOption,
+    StudentOption,
+    TimeoutOption,
+    model_choice,
+)
 from services.cli.samples import print_samples
 from services.cli.summary import summary
-from services.local.endpoints import ModelChoice
 from services.local.platform import Outcome, Platform, mark_shown
 from services.local.progress import Progress
 from services.local.settings import RunSettings
@@ -48,19 +56,11 @@ def run(
         Path | None,
         typer.Option(help="JSONL, CSV or Parquet with name, description, actions; else built-in."),
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(help="local (a real 135M LLM in this process), simulated, or a server's URL."),
-    ] = "local",
-    model_name: Annotated[str, typer.Option(help="Model to ask the server for.")] = "",
-    student: Annotated[
-        str, typer.Option(help="URL of the model that you train; by default the same as --model.")
-    ] = "",
-    student_name: Annotated[str, typer.Option(help="Model to ask that server for.")] = "",
-    filter: Annotated[
-        list[str] | None,
-        typer.Option(help="A filter setting that differs from the kind's, as responses=8."),
-    ] = None,
+    model: ModelOption = "local",
+    model_name: ModelNameOption = "",
+    student: StudentOption = "",
+    student_name: StudentNameOption = "",
+    filter: FilterOption = None,
     benchmark: Annotated[
         list[Path] | None,
         typer.Option(help="JSONL, text, CSV or Parquet of items that no instruction may repeat."),
@@ -75,15 +75,9 @@ def run(
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="One call in flight, in a fixed order.")
     ] = False,
-    concurrency: Annotated[
-        int | None, typer.Option(min=1, help="Model calls at once; 8 local, 64 otherwise.")
-    ] = None,
-    patience: Annotated[
-        float, typer.Option(min=0, help="Seconds to go on asking a model that fails.")
-    ] = 120.0,
-    timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds after which a model call counts as failed.")
-    ] = 120.0,
+    concurrency: ConcurrencyOption = None,
+    patience: PatienceOption = 120.0,
+    timeout: TimeoutOption = 120.0,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Log to stderr what is passed over, and why.")
     ] = False,
@@ -95,10 +89,7 @@ def run(
     MATRIX_MODEL_API_KEY.
     """
     configure_logs(verbose)
-    key = os.environ.get("MATRIX_MODEL_API_KEY", "")
-    choice = ModelChoice(
-        model, model_name, key, concurrency, patience, timeout, student, student_name
-    )
+    choice = model_choice(model, model_name, student, student_name, concurrency, patience, timeout)
     settings = RunSettings(
         out=out,
         model=choice,

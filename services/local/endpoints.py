@@ -48,6 +48,8 @@ class OpenModels:
     name: str
     limits: dict[str, int]
     """Filter limits that suit the model's size."""
+    student: str
+    """Name of the model in training."""
 
 
 @asynccontextmanager
@@ -68,10 +70,10 @@ async def open_models(
         url = await simulator.start()
         endpoint = Endpoint(url, "simulated")
         try:
-            async with HttpModels(
-                await _endpoints(endpoint, choice), metrics, choice.slots or 64, settings
-            ) as models:
-                yield OpenModels(models, models, "simulated", {})
+            endpoints = await _endpoints(endpoint, choice)
+            async with HttpModels(endpoints, metrics, choice.slots or 64, settings) as models:
+                student = endpoints["student"].model
+                yield OpenModels(models, models, "simulated", {}, student)
         finally:
             await simulator.stop()
         return
@@ -86,10 +88,9 @@ async def open_models(
         name = await _served(url, choice.name, choice.api_key)
     endpoint = Endpoint(url, name, choice.api_key)
     try:
-        async with HttpModels(
-            await _endpoints(endpoint, choice), metrics, choice.slots or slots, settings
-        ) as models:
-            yield OpenModels(models, embedder, name, limits)
+        endpoints = await _endpoints(endpoint, choice)
+        async with HttpModels(endpoints, metrics, choice.slots or slots, settings) as models:
+            yield OpenModels(models, embedder, name, limits, endpoints["student"].model)
     finally:
         embedder.close()
         if local is not None:
