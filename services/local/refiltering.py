@@ -2,7 +2,7 @@
 
 What is decided is kept as it comes (`unfinished`), so that the same command goes on after a break;
 the new dataset is made when all is decided. Memory holds the keys and ids of all candidates, about
-200 bytes each, and the rows of `candidates.ROWS_AT_ONCE` of them.
+500 bytes each, and the rows of `candidates.ROWS_AT_ONCE` of them, or of one file of a new table.
 """
 
 import asyncio
