@@ -1,4 +1,4 @@
-"""An export that a platform sends: whole in its place, or not there at all."""
+"""What a platform sends, an export or a report: taken whole, or not at all."""
 
 import shutil
 import tempfile
@@ -12,6 +12,9 @@ from matrix.reward_filtering.v1 import service_pb2 as pb
 from services.reward_filtering.export import put_in_place, refuse_foreign
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.storage_errors import storage_errors
+
+MAX_PAGE_BYTES = 64 * 1024 * 1024
+"""Of a report: far more than its examples and pictures can be."""
 
 
 async def receive_export(
@@ -100,3 +103,34 @@ def _begun(folder: Path, path: str) -> BinaryIO:
         return target.open("xb")
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
         raise Rejected(f"the server sends the file {path!r} twice: no export does") from None
+
+
+async def receive_page(
+    parts: AsyncIterable[pb.ReportDatasetResponse],
+) -> tuple[str, pb.ReportSummary]:
+    """Return the page that `ReportDataset` sends, and its summary.
+
+    Raises:
+        Rejected: what is sent is no page.
+        Retryable: it ends before it is whole.
+    """
+    content = bytearray()
+    async for part in parts:
+        if part.WhichOneof("part") == "summary":
+            if part.summary.bytes != len(content):
+                raise Retryable(
+                    f"the report says {part.summary.bytes:,} bytes, and {len(content):,} have "
+                    "come: try again"
+                )
+            try:
+                return content.decode(), part.summary
+            except UnicodeDecodeError:
+                raise Rejected("the server sends a report that is no text: no page is") from None
+        content += part.chunk
+        if len(content) > MAX_PAGE_BYTES:
+            raise Rejected(
+                f"the server sends a report of more than {MAX_PAGE_BYTES:,} bytes: no page is"
+            )
+    raise Retryable(
+        f"the report ended after {len(content):,} bytes, before it was whole: try again"
+    )

@@ -1,12 +1,21 @@
 """`--filter KEY=VALUE`: settings of a dataset's filter, as typed."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
+import typer
 from google.protobuf.descriptor import FieldDescriptor
 from matrix.instruction_generation.v1 import service_pb2 as pb
 
 from services.runtime.errors import Rejected
 
+FilterOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE",
+        help="A filter setting that differs from the kind's, as responses=8; may be repeated.",
+    ),
+]
 _FIELDS = pb.FilterOverrides.DESCRIPTOR.fields_by_name
 _FLAGS = {"true": True, "false": False}
 

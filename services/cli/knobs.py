@@ -75,13 +75,6 @@ SteerOption = Annotated[
         show_default=False,
     ),
 ]
-FilterOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="KEY=VALUE",
-        help="A filter setting that differs from the kind's, as responses=8; may be repeated.",
-    ),
-]
 
 
 def knobs_of(

@@ -12,6 +12,7 @@ from matrix.instruction_generation.v1 import service_pb2 as pb
 
 from services.cli import knobs
 from services.cli.console import note, tell
+from services.cli.filters import FilterOption
 from services.cli.plain import print_json
 from services.cli.server import CaOption, JsonOption, ServerOption, connected
 from services.cli.views import harmless
@@ -43,7 +44,7 @@ def create(
     response_words: knobs.ResponseWordsOption = "",
     balance: knobs.BalanceOption = None,
     steer: knobs.SteerOption = None,
-    filter: knobs.FilterOption = None,
+    filter: FilterOption = None,
     seed: Annotated[int, typer.Option(help="Of the order of its requirements.")] = 0,
     as_json: JsonOption = False,
     server: ServerOption = "",

@@ -10,7 +10,7 @@ from matrix.reward_filtering.v1 import service_pb2 as pb
 from rich.progress import DownloadColumn, Progress, SpinnerColumn, TextColumn
 
 from services.cli.console import console, note, output, tell
-from services.cli.download import receive_export
+from services.cli.download import receive_export, receive_page
 from services.cli.orders import SERVICE as ORDERS
 from services.cli.orders import order_line
 from services.cli.plain import plain, print_json
@@ -130,3 +130,17 @@ async def _export(
                 return await receive_export(
                     parts, name, to, lambda size: bar.update(task, completed=size)
                 )
+
+
+def report_remote(server: str, ca: Path | None, name: str) -> tuple[str, pb.ReportSummary]:
+    """Return the page on a dataset, and what it is on."""
+    return asyncio.run(_report(server, ca, name))
+
+
+async def _report(server: str, ca: Path | None, name: str) -> tuple[str, pb.ReportSummary]:
+    request = pb.ReportDatasetRequest(dataset=name)
+    async with (
+        connected(server, ca) as platform,
+        aclosing(platform.stream(SAMPLES, "ReportDataset", request)) as parts,
+    ):
+        return await receive_page(parts)

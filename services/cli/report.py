@@ -9,7 +9,9 @@ import typer
 from services.cli import orders
 from services.cli.console import tell
 from services.cli.local_datasets import OutOption, open_candidates
-from services.cli.server import DEFAULT_OUT
+from services.cli.remote_datasets import report_remote
+from services.cli.server import DEFAULT_OUT, CaOption, ServerOption, is_remote
+from services.cli.wording import counted
 from services.reward_filtering.report import REPORT_COLUMNS, report_of
 from services.reward_filtering.report_page import MARKER, page
 from services.runtime.errors import Rejected
@@ -24,33 +26,49 @@ def report(
         "report.html"
     ),
     out: OutOption = None,
+    server: ServerOption = "",
+    ca: CaOption = None,
 ) -> None:
-    """Write a page on a dataset of a run: funnel, rewards, lengths, diversity and examples.
+    """Write a page on a dataset: funnel, rewards, lengths, diversity and examples.
 
-    Example: `matrix datasets report sft --out data --to report.html`
+    Example: `matrix datasets report my-first --to report.html`
     """
-    accepted, rejected = open_candidates(out or DEFAULT_OUT, name)
-    facts = report_of(name, accepted.read(REPORT_COLUMNS), rejected.read(REPORT_COLUMNS))
-    write_page(page(facts), to)
-    tell(f"{facts.accepted} samples of {facts.candidates} candidates in {to}")
+    remote = is_remote(server, out)
+    _refuse_foreign(to)
+    if remote:
+        text, summary = report_remote(server, ca, name)
+        accepted, candidates = summary.accepted, summary.candidates
+    else:
+        tables = open_candidates(out or DEFAULT_OUT, name)
+        facts = report_of(name, *(table.read(REPORT_COLUMNS) for table in tables))
+        text, accepted, candidates = page(facts), facts.accepted, facts.candidates
+    write_page(text, to)
+    tell(f"{accepted:,} samples of {counted(candidates, 'candidate')} in {to.absolute()}")
 
 
 def write_page(text: str, target: Path) -> None:
     """Write a page, whole or not at all.
 
     Raises:
-        Rejected: `target` is something else than an earlier report.
+        Rejected: `target` is something else than an earlier report, or `text` is no report.
         Retryable: the disk is full.
     """
+    if MARKER not in text[:_HEAD_BYTES]:
+        raise Rejected("what the server sends is no report; is it a platform of this version?")
+    _refuse_foreign(target)
     with storage_errors(target):
-        if target.exists() and not _is_report(target):
-            raise Rejected(f"{target}: no earlier report; choose another file or move it away")
         target.parent.mkdir(parents=True, exist_ok=True)
         # Beside the target, because a rename must stay on one file system.
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as workshop:
             made = Path(workshop) / "page"
             made.write_text(text, encoding="utf-8")
             made.replace(target)
+
+
+def _refuse_foreign(target: Path) -> None:
+    with storage_errors(target):
+        if target.exists() and not _is_report(target):
+            raise Rejected(f"{target}: no earlier report; choose another file or move it away")
 
 
 def _is_report(path: Path) -> bool:

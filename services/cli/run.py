@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 from enum import StrEnum
 from pathlib import Path
@@ -12,10 +11,24 @@ import typer
 
 from services.cli import knobs
 from services.cli.console import configure_logs, console, note, tell
+from services.cli.filters import FilterOption
 from services.cli.live import RunView
+from services.cli.model_options import (
+    ConcurrencyOption,
+    HeldOutNameOption,
+    HeldOutOption,
+    ModelNameOption,
+    ModelOption,
+    PatienceOption,
+    RewardNameOption,
+    RewardOption,
+    StudentNameOption,
+    StudentOption,
+    TimeoutOption,
+    model_choice,
+)
 from services.cli.samples import print_samples
 from services.cli.summary import summary
-from services.local.endpoints import ModelChoice
 from services.local.platform import Outcome, Platform, mark_shown
 from services.local.progress import Progress
 from services.local.settings import RunSettings
@@ -48,25 +61,14 @@ def run(
         Path | None,
         typer.Option(help="JSONL, CSV or Parquet with name, description, actions; else built-in."),
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(help="local (a real 135M LLM in this process), simulated, or a server's URL."),
-    ] = "local",
-    model_name: Annotated[str, typer.Option(help="Model to ask the server for.")] = "",
-    student: Annotated[
-        str, typer.Option(help="URL of the model that you train; by default the same as --model.")
-    ] = "",
-    student_name: Annotated[str, typer.Option(help="Model to ask that server for.")] = "",
-    reward: Annotated[
-        str,
-        typer.Option(help="URL of a reward model, or of a judge; by default --model judges."),
-    ] = "",
-    reward_name: Annotated[str, typer.Option(help="Model to ask that server for.")] = "",
-    held_out: Annotated[
-        str,
-        typer.Option(help="URL of a second one, whose rewards are reported and never decide."),
-    ] = "",
-    held_out_name: Annotated[str, typer.Option(help="Model to ask that server for.")] = "",
+    model: ModelOption = "local",
+    model_name: ModelNameOption = "",
+    student: StudentOption = "",
+    student_name: StudentNameOption = "",
+    reward: RewardOption = "",
+    reward_name: RewardNameOption = "",
+    held_out: HeldOutOption = "",
+    held_out_name: HeldOutNameOption = "",
     category: knobs.CategoryOption = None,
     complexity: knobs.ComplexityOption = None,
     style: knobs.StyleOption = None,
@@ -74,7 +76,7 @@ def run(
     response_words: knobs.ResponseWordsOption = "",
     balance: knobs.BalanceOption = None,
     steer: knobs.SteerOption = None,
-    filter: knobs.FilterOption = None,
+    filter: FilterOption = None,
     benchmark: Annotated[
         list[Path] | None,
         typer.Option(help="JSONL, text, CSV or Parquet of items that no instruction may repeat."),
@@ -89,15 +91,9 @@ def run(
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="One call in flight, in a fixed order.")
     ] = False,
-    concurrency: Annotated[
-        int | None, typer.Option(min=1, help="Model calls at once; 8 local, 64 otherwise.")
-    ] = None,
-    patience: Annotated[
-        float, typer.Option(min=0, help="Seconds to go on asking a model that fails.")
-    ] = 120.0,
-    timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds after which a model call counts as failed.")
-    ] = 120.0,
+    concurrency: ConcurrencyOption = None,
+    patience: PatienceOption = 120.0,
+    timeout: TimeoutOption = 120.0,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Log to stderr what is passed over, and why.")
     ] = False,
@@ -109,11 +105,9 @@ def run(
     MATRIX_MODEL_API_KEY.
     """
     configure_logs(verbose)
-    key = os.environ.get("MATRIX_MODEL_API_KEY", "")
-    choice = ModelChoice(
-        spec=model,
-        name=model_name,
-        api_key=key,
+    choice = model_choice(
+        model,
+        model_name,
         slots=concurrency,
         patience_seconds=patience,
         timeout_seconds=timeout,

@@ -1,6 +1,6 @@
 """What --model names: the local LLM, the simulated one, or a server's address."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,6 +60,12 @@ class OpenModels:
     name: str
     limits: dict[str, int]
     """Filter limits that suit the model's size."""
+    student: str
+    """Name of the model in training."""
+    reward: str
+    """Name of the model that gives rewards."""
+    held_out: str
+    """Name of the one that has no say; empty when there is none."""
 
 
 @asynccontextmanager
@@ -80,10 +86,9 @@ async def open_models(
         url = await simulator.start()
         endpoint = Endpoint(url, "simulated")
         try:
-            async with HttpModels(
-                await _endpoints(endpoint, choice), metrics, choice.slots or 64, settings
-            ) as models:
-                yield OpenModels(models, models, "simulated", {})
+            endpoints = await _endpoints(endpoint, choice)
+            async with HttpModels(endpoints, metrics, choice.slots or 64, settings) as models:
+                yield _opened(models, models, {}, endpoints)
         finally:
             await simulator.stop()
         return
@@ -98,14 +103,31 @@ async def open_models(
         name = await _served(url, choice.name, choice.api_key)
     endpoint = Endpoint(url, name, choice.api_key)
     try:
-        async with HttpModels(
-            await _endpoints(endpoint, choice), metrics, choice.slots or slots, settings
-        ) as models:
-            yield OpenModels(models, embedder, name, limits)
+        endpoints = await _endpoints(endpoint, choice)
+        async with HttpModels(endpoints, metrics, choice.slots or slots, settings) as models:
+            yield _opened(models, embedder, limits, endpoints)
     finally:
         embedder.close()
         if local is not None:
             await local.stop()
+
+
+def _opened(
+    models: HttpModels,
+    embedder: Embedder,
+    limits: dict[str, int],
+    endpoints: Mapping[Role, Endpoint],
+) -> OpenModels:
+    names = {role: endpoint.model for role, endpoint in endpoints.items()}
+    return OpenModels(
+        models,
+        embedder,
+        names["simulator"],
+        limits,
+        names["student"],
+        names["reward"],
+        names.get("held_out", ""),
+    )
 
 
 async def _endpoints(endpoint: Endpoint, choice: ModelChoice) -> dict[Role, Endpoint]:

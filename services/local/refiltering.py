@@ -1,31 +1,30 @@
-"""`matrix datasets refilter`: a run's candidates, filtered again into a dataset of its own."""
+"""`matrix datasets refilter`: candidates filtered again, into a dataset of its own beside theirs.
 
-import shutil
-import tempfile
+What is decided is kept as it comes (`unfinished`), so that the same command goes on after a break;
+the new dataset is made when all is decided. Memory holds the keys and ids of all candidates, about
+500 bytes each, and the rows of `candidates.ROWS_AT_ONCE` of them, or of one file of a new table.
+"""
+
+import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from threading import Event
 
-import services.reward_filtering
-from services.events import SampleJudged
-from services.events.filters import overridden
+import pyarrow.compute as pc
+
 from services.instruction_generation.orders import check_name, filtered
 from services.kinds import Kind, find_kind, load_kinds
-from services.local.composition import prompts_of
-from services.local.endpoints import ModelChoice, open_models
-from services.reward_filtering.export import REJECTED, SAMPLE_SCHEMA
-from services.reward_filtering.refilter import Again, has_response, random_control, refiltered
-from services.reward_filtering.sample_rows import row, sample_of
-from services.reward_filtering.workbench import Workbench
+from services.local.redeciding import Decided, Refiltering, decide, settings_of
+from services.local.unfinished import Plan, Unfinished
+from services.reward_filtering.candidates import Candidates
+from services.reward_filtering.export import REJECTED
+from services.reward_filtering.refilter import HAS_RESPONSE
 from services.runtime.errors import NotFound, Rejected
-from services.runtime.metrics import ModelMetrics
-from services.runtime.refusals import ProbedModel
-from services.runtime.storage_errors import storage_errors
+from services.runtime.object_store import list_datasets
+from services.runtime.settings import ObjectStoreSettings
 from services.runtime.tables import Table
-
-_ROWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,105 +40,88 @@ class Refiltered:
     reasons: Counter[str]
 
 
-async def refilter_run(
-    out: Path,
-    name: str,
-    to: str,
-    choice: ModelChoice,
-    overrides: Mapping[str, Any],
-    random_seed: int | None,
-    tell: Callable[[int, int], None],
+async def refilter_dataset(
+    store: ObjectStoreSettings,
+    asked: Refiltering,
+    scratch: Path,
+    tell: Callable[[Decided], None],
+    warn: Callable[[str], None],
 ) -> Refiltered:
-    """Filter the candidates of a dataset again, and write what is accepted as dataset `to`.
+    """Filter the candidates of a dataset again, and write what is accepted as another one.
+
+    Interrupted, it keeps what was decided, and goes on from there when it is called again.
 
     Args:
-        out: Directory of the run.
-        name: Of the dataset.
-        to: Of the new one; there must be none of that name.
-        choice: The models; only the student's and the reward's are asked.
-        overrides: Settings of the kind's filter that differ.
-        random_seed: Draw a subset of equal size instead: the control.
-        tell: Is told how many of how many candidates are decided.
+        store: Where the dataset is, and the new one will be.
+        asked: What and how.
+        scratch: Folder for the log of a local model.
+        tell: Is told how far it is, after each candidate.
+        warn: Is told what makes the result doubtful.
 
     Raises:
         NotFound: there is no such dataset.
-        Rejected: it has no candidates, `to` is taken, or a setting cannot be used.
-        Retryable: a model gave no answer in spite of retries.
+        Rejected: it has no candidates, the name is taken, a setting cannot be used, or differs
+            from those that it was begun with.
+        Retryable: a model gave no answer in spite of retries, or the store is away; what was
+            decided is kept.
     """
-    folder = out / "datasets"
-    check_name(to)
-    if (folder / to).exists():
-        raise Rejected(f"dataset {to!r} is in {out} already: give the new one another name (--to)")
-    samples = _candidates(folder, name)
-    kind = find_kind(load_kinds(), samples[0].kind)
-    filtered(kind.filter, overrides)
-    before = {sample.sample_id for sample in samples if sample.accepted}
-    if random_seed is not None:
-        verdicts = random_control(samples, len(before), random_seed)
+    for name in (asked.dataset, asked.to):
+        check_name(name)
+    unfinished = Unfinished(store, asked.to)
+    if asked.restart:
+        await asyncio.to_thread(unfinished.discard)
+    plan = await asyncio.to_thread(unfinished.plan)
+    if plan is None:
+        await asyncio.to_thread(unfinished.check_free)
     else:
-        verdicts = await _filtered_again(out, samples, kind, choice, overrides, tell)
-    _write(folder, to, [replace(verdict, dataset=to) for verdict in verdicts])
-    accepted = {verdict.sample_id for verdict in verdicts if verdict.accepted}
-    return Refiltered(
-        candidates=len(verdicts),
-        accepted=len(accepted),
-        before=len(before),
-        kept=len(accepted & before),
-        reasons=Counter(verdict.reason for verdict in verdicts if not verdict.accepted),
-    )
+        plan.check_same(settings_of(asked))
+    tables = [unfinished.table(each) for each in (asked.dataset, REJECTED + asked.dataset)]
+    versions = plan.versions if plan else await asyncio.to_thread(_versions, tables)
+    source = Candidates([(t, v) for t, v in zip(tables, versions, strict=True) if v >= 0])
+    kind = await asyncio.to_thread(_kind, source, store, asked.dataset)
+    filtered(kind.filter, asked.overrides)
+    if plan is None or not plan.published:
+        plan = await decide(asked, unfinished, plan, source, versions, kind, scratch, tell, warn)
+        await _publish(unfinished, plan)
+    result = await asyncio.to_thread(_result, unfinished, asked.to, source)
+    await asyncio.to_thread(unfinished.clear, plan)
+    return result
 
 
-def _candidates(folder: Path, name: str) -> list[SampleJudged]:
-    samples = []
-    for table in (Table(str(folder / each), SAMPLE_SCHEMA) for each in (name, REJECTED + name)):
-        if table.exists():
-            samples += [sample_of(each) for each in table.read().to_pylist()]
-    if not samples:
-        raise NotFound(f"no dataset {name!r} in {folder.parent}")
-    if not any(map(has_response, samples)):
+def _versions(tables: Sequence[Table]) -> tuple[int, ...]:
+    return tuple(-1 if (found := table.version()) is None else found for table in tables)
+
+
+def _kind(source: Candidates, store: ObjectStoreSettings, name: str) -> Kind:
+    """Return the kind of the candidates; refuse those that cannot be filtered again."""
+    if not source.tables:
+        known = ", ".join(list_datasets(store)) or "none yet"
+        raise NotFound(f"no dataset {name!r} in {store.url}; there are: {known}")
+    kinds = source.column("kind", where=HAS_RESPONSE)["kind"]
+    if not len(kinds):
         raise Rejected(f"dataset {name!r} has no candidate that came as far as a response")
-    return samples
+    return find_kind(load_kinds(), kinds[0].as_py())
 
 
-async def _filtered_again(
-    out: Path,
-    samples: list[SampleJudged],
-    kind: Kind,
-    choice: ModelChoice,
-    overrides: Mapping[str, Any],
-    tell: Callable[[int, int], None],
-) -> list[SampleJudged]:
-    async with open_models(choice, ModelMetrics(), out, seed=0) as models:
-        again = Again(
-            spec=overridden(kind.filter, models.limits | dict(overrides)),
-            kind=kind,
-            model=ProbedModel(models.chat),
-            judge=prompts_of(services.reward_filtering)["judge"],
-            run_tests=Workbench().run_tests,
-        )
-        verdicts = []
-        async for verdict in refiltered(samples, again):
-            verdicts.append(verdict)
-            tell(len(verdicts), len(samples))
-    return verdicts
-
-
-def _write(folder: Path, to: str, verdicts: list[SampleJudged]) -> None:
-    """Write both tables of a dataset; the accepted one, which makes it one, last."""
-    with storage_errors(folder):
-        workshop = Path(tempfile.mkdtemp(prefix=".refilter-", dir=folder))
+async def _publish(unfinished: Unfinished, plan: Plan) -> None:
+    stop = Event()
     try:
-        for name, accepted in ((REJECTED + to, False), (to, True)):
-            rows = [row(verdict) for verdict in verdicts if verdict.accepted is accepted]
-            table = Table(str(workshop / name), SAMPLE_SCHEMA)
-            for start in range(0, len(rows), _ROWS_AT_ONCE):
-                batch = rows[start : start + _ROWS_AT_ONCE]
-                table.append(batch, {"refilter": start + len(batch)})
-            if rows:
-                place = folder / name
-                with storage_errors(place):
-                    place.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.rmtree(place, ignore_errors=True)
-                    (workshop / name).rename(place)
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+        await asyncio.to_thread(unfinished.publish, plan, stop)
+    except asyncio.CancelledError:
+        stop.set()  # The thread would go on to the end.
+        raise
+
+
+def _result(unfinished: Unfinished, to: str, source: Candidates) -> Refiltered:
+    before = source.column("id", where="accepted")["id"]
+    now = unfinished.table(to).read(["id"])["id"]
+    reasons = unfinished.table(REJECTED + to).read(["reason"])["reason"]
+    return Refiltered(
+        candidates=len(source),
+        accepted=len(now),
+        before=len(before),
+        kept=pc.sum(pc.is_in(now, value_set=before)).as_py() or 0,
+        reasons=Counter(
+            {each["values"]: each["counts"] for each in pc.value_counts(reasons).to_pylist()}
+        ),
+    )

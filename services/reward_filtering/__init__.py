@@ -1,7 +1,7 @@
 """Verdicts: which candidates become samples, and the dataset tables they are delivered in.
 
 Serves JudgeSample (a dry run), GetSample, ListSamples, GetDatasetStats, ExportDataset,
-WatchSamples.
+ReportDataset, WatchSamples.
 
 A process is a member of two groups. The filter's input is instructions-generated; it writes
 samples-judged, which is at the same time its state (a stratum is rebuilt from its verdicts), and

@@ -16,6 +16,7 @@ from services.reward_filtering.delivering import Delivering, SettledSource
 from services.reward_filtering.export import SAMPLE_SCHEMA
 from services.reward_filtering.export_stream import Exports
 from services.reward_filtering.queries import VerdictIndex
+from services.reward_filtering.report_stream import Reports
 from services.reward_filtering.servicer import NAME as SERVICE
 from services.reward_filtering.servicer import PERMISSIONS, RewardFilteringServicer
 from services.reward_filtering.trial import Trials
@@ -97,6 +98,7 @@ def compose(backbone: Backbone) -> Composed:
         verdicts,
         Trials(backbone.models, backbone.models, prompts, kinds, backbone.clock),
         Exports(),
+        Reports(),
         open_table,
         filtering.datasets.keys(),
         samples,

@@ -5,6 +5,7 @@ place of its verdict.
 """
 
 import asyncio
+import re
 import uuid
 from array import array
 from collections import Counter
@@ -16,14 +17,18 @@ import numpy as np
 
 from services.events import SampleJudged, Usage, codec
 from services.events.topics import SAMPLES_JUDGED
+from services.reward_filtering.export import REJECTED
 from services.runtime.errors import NotFound
 from services.runtime.pages import bad_token, page_place, page_token
 from services.runtime.ports import Delivery
+from services.runtime.tables import Table
 from services.runtime.worker import Route
 
 ReadAt = Callable[[int, int], Awaitable[Delivery]]
 """Reads the message of samples-judged at a partition and an offset."""
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+"""What the table of a dataset that nobody ordered may be called."""
 _OFFSET_BITS, _PARTITION_BITS = 46, 17
 _ACCEPTED = 1 << (_OFFSET_BITS + _PARTITION_BITS)
 _OFFSETS, _PARTITIONS = (1 << _OFFSET_BITS) - 1, (1 << _PARTITION_BITS) - 1
@@ -176,6 +181,30 @@ def check_known(dataset: str, declared: Collection[str], verdicts: VerdictIndex)
     """
     if dataset not in declared and dataset not in verdicts:
         raise NotFound(f"no dataset {dataset!r}: names are those of ListDatasets")
+
+
+async def check_there(
+    dataset: str,
+    declared: Collection[str],
+    verdicts: VerdictIndex,
+    open_table: Callable[[str], Table],
+) -> None:
+    """Refuse a dataset of which nothing is known and nothing kept.
+
+    Who filters candidates again writes tables of a dataset that nobody ordered.
+
+    Raises:
+        NotFound: it was not declared, there are no verdicts of it, and neither of its tables.
+        Retryable: the object store is away.
+    """
+    try:
+        check_known(dataset, declared, verdicts)
+    except NotFound:
+        # Of a name that could lead elsewhere no table is opened.
+        for table in (dataset, REJECTED + dataset) if _NAME.fullmatch(dataset) else ():
+            if await asyncio.to_thread(open_table(table).exists):
+                return
+        raise
 
 
 def _key(sample_id: str) -> bytes:

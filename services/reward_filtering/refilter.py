@@ -6,8 +6,8 @@ without a quota.
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import AsyncGenerator, AsyncIterable, Collection
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -17,6 +17,7 @@ from services.reward_filtering.deciding import decided
 from services.reward_filtering.domain import Stratum
 from services.reward_filtering.recipes import coding, reasoning
 from services.reward_filtering.recipes.desk import Desk, RunTests
+from services.reward_filtering.recipes.evaluating import evaluated
 from services.reward_filtering.recipes.pairing import against_student, wants_student
 from services.runtime.dry_runs import unrecorded
 from services.runtime.ports import ChatModel
@@ -24,7 +25,12 @@ from services.runtime.prompts import Prompt
 
 AT_ONCE = 64
 """Candidates that the student is asked about at once."""
+HAS_RESPONSE = "stage != 'static' AND chosen >= 0"
+"""`has_response` of the rows of a table, in SQL."""
 _ENDLESS = 1 << 40
+
+Strata = defaultdict[str, Stratum]
+"""By name; what the next verdict depends on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,33 +43,62 @@ class Again:
     judge: Prompt
     """The usual judge; a kind's own stands in for it."""
     run_tests: RunTests
+    held_out: bool = False
+    """Whether there is a reward that is reported and has no say."""
 
 
-async def refiltered(samples: Sequence[SampleJudged], again: Again) -> AsyncIterator[SampleJudged]:
-    """Yield the new verdicts on candidates, in order of the first ones.
+def endless_strata() -> Strata:
+    """Return strata without verdicts and without a quota."""
+    return defaultdict(lambda: Stratum(granted=_ENDLESS))
+
+
+async def refiltered(
+    samples: AsyncIterable[SampleJudged], again: Again, strata: Strata
+) -> AsyncGenerator[SampleJudged]:
+    """Yield the new verdicts on candidates, in their order.
+
+    Args:
+        samples: Candidates in the order of their first verdicts; few more are taken than are
+            worked on.
+        again: Settings and models.
+        strata: Holding the new verdicts on all candidates before these; changed.
 
     Raises:
         Retryable: a model gave no answer in spite of retries.
     """
-    strata: defaultdict[str, Stratum] = defaultdict(lambda: Stratum(granted=_ENDLESS))
-    ordered = sorted(samples, key=lambda sample: (sample.created_at, sample.sample_id))
-    for start in range(0, len(ordered), AT_ONCE):
-        batch = ordered[start : start + AT_ONCE]
-        for measured in await asyncio.gather(*(_measured(sample, again) for sample in batch)):
-            stratum = strata[measured.stratum]
-            stratum.meet(measured)
-            verdict = (
-                decided(again.spec, again.kind.recipe, stratum, measured)
-                if has_response(measured)
-                else measured
-            )
-            stratum.apply(verdict)
-            yield verdict
+    measuring: deque[asyncio.Task[SampleJudged]] = deque()
+    try:
+        async for sample in samples:
+            measuring.append(asyncio.create_task(_measured(sample, again)))
+            if len(measuring) >= AT_ONCE:
+                yield _judged(await measuring[0], again, strata)
+                measuring.popleft()
+        while measuring:
+            yield _judged(await measuring[0], again, strata)
+            measuring.popleft()
+    finally:
+        for task in measuring:
+            task.cancel()
+        await asyncio.gather(*measuring, return_exceptions=True)
+
+
+def _judged(measured: SampleJudged, again: Again, strata: Strata) -> SampleJudged:
+    stratum = strata[measured.stratum]
+    stratum.meet(measured)
+    able = has_response(measured)
+    verdict = decided(again.spec, again.kind.recipe, stratum, measured) if able else measured
+    stratum.apply(verdict)
+    return verdict
 
 
 def has_response(sample: SampleJudged) -> bool:
     """Return whether a candidate came as far as a response with a reward."""
     return sample.stage != "static" and sample.chosen >= 0
+
+
+def judges_student(kind: Kind, spec: FilterSpec) -> bool:
+    """Return whether rewards of the student stand against those that the teacher has."""
+    return kind.recipe not in ("reasoning", "code") and wants_student(kind, spec)
 
 
 async def _measured(sample: SampleJudged, again: Again) -> SampleJudged:
@@ -74,26 +109,33 @@ async def _measured(sample: SampleJudged, again: Again) -> SampleJudged:
     desk = Desk(unit, judge, again.spec, again.run_tests)
     bare = replace(sample, student_responses=(), rejected=-1)
     if again.kind.recipe == "reasoning":
-        return desk.signed(await reasoning.attempted(desk, again.kind, bare))
-    if again.kind.recipe == "code":
-        return desk.signed(await coding.attempted(desk, again.kind, bare))
-    if wants_student(again.kind, again.spec):
-        return desk.signed(await against_student(desk, bare))
-    return sample
+        sample = await reasoning.attempted(desk, again.kind, bare)
+    elif again.kind.recipe == "code":
+        sample = await coding.attempted(desk, again.kind, bare)
+    elif judges_student(again.kind, again.spec):
+        sample = await against_student(desk, bare)
+    if again.held_out:
+        sample = await evaluated(desk, sample)
+    return desk.signed(sample)
 
 
-def random_control(samples: Sequence[SampleJudged], size: int, seed: int) -> list[SampleJudged]:
-    """Return the candidates with `size` of them accepted at random, the control of a filter.
+def drawn_at_random(able: Collection[str], size: int, seed: int) -> frozenset[str]:
+    """Return the ids that the control of a filter accepts: `size` at random, or all if fewer.
 
-    Drawn from all that have a response; the others, and those not drawn, are rejected (`random`).
+    Args:
+        able: Ids of the candidates that have a response, in any order.
+        size: How many the filter accepted.
+        seed: Of the draw.
     """
-    able = sorted(sample.sample_id for sample in samples if has_response(sample))
-    drawn = set(Random(seed).sample(able, min(size, len(able))))
-    return [_by_chance(sample, sample.sample_id in drawn) for sample in samples]
+    return frozenset(Random(seed).sample(sorted(able), min(size, len(able))))
 
 
-def _by_chance(sample: SampleJudged, drawn: bool) -> SampleJudged:
-    if drawn:
+def judged_at_random(sample: SampleJudged, drawn: Collection[str]) -> SampleJudged:
+    """Return a candidate accepted if it was drawn, and else rejected (`random`).
+
+    One without a response stays rejected for its first reason.
+    """
+    if sample.sample_id in drawn:
         return replace(sample, accepted=True, stage="random", reason="")
     if not has_response(sample):
         return sample

@@ -9,8 +9,15 @@ from matrix.reward_filtering.v1.service_pb2_grpc import RewardFilteringServiceSe
 
 from services.events import SampleJudged, codec
 from services.reward_filtering.card import Format
+from services.reward_filtering.export import REJECTED
 from services.reward_filtering.export_stream import Exports, ExportSummary, FileChunk
-from services.reward_filtering.queries import DatasetStats, VerdictIndex, check_known
+from services.reward_filtering.queries import (
+    DatasetStats,
+    VerdictIndex,
+    check_known,
+    check_there,
+)
+from services.reward_filtering.report_stream import Reports, ReportSummary
 from services.reward_filtering.shapes import find_shape
 from services.reward_filtering.trial import Trial, Trials
 from services.runtime.answering import Replicas, anywhere, rpc
@@ -31,6 +38,7 @@ PERMISSIONS: dict[str, Permission] = {
     f"{_SERVICE}/ListSamples": "read",
     f"{_SERVICE}/GetDatasetStats": "read",
     f"{_SERVICE}/ExportDataset": "read",
+    f"{_SERVICE}/ReportDataset": "read",
     f"{_SERVICE}/WatchSamples": "read",
 }
 """What a caller must be allowed to do, by full name of the method; model calls are paid for."""
@@ -40,6 +48,7 @@ _TRIAL = Codec(Trial, pb.JudgeSampleResponse)
 _STATS = Codec(DatasetStats, pb.DatasetStats)
 _CHUNK = Codec(FileChunk, pb.FileChunk)
 _SUMMARY = Codec(ExportSummary, pb.ExportSummary)
+_REPORT_SUMMARY = Codec(ReportSummary, pb.ReportSummary)
 _FORMATS: dict[int, Format] = {
     pb.EXPORT_FORMAT_UNSPECIFIED: "parquet",
     pb.EXPORT_FORMAT_PARQUET: "parquet",
@@ -58,6 +67,7 @@ class RewardFilteringServicer(RewardFilteringServiceServicer):
         verdicts: VerdictIndex,
         trials: Trials,
         exports: Exports,
+        reports: Reports,
         open_table: Callable[[str], Table],
         declared: Collection[str],
         samples: Fanout[SampleJudged],
@@ -69,7 +79,9 @@ class RewardFilteringServicer(RewardFilteringServiceServicer):
             verdicts: All verdicts.
             trials: Judges what is no candidate.
             exports: Makes frozen copies.
-            open_table: Returns a dataset's table; asked only for names that are known.
+            reports: Makes pages.
+            open_table: Returns a dataset's table, or that of its rejected candidates; asked only
+                for names that are known, or that can be those of datasets.
             declared: Names of the datasets that were ordered, now.
             samples: What is judged from now on.
             peers: The other replicas.
@@ -77,6 +89,7 @@ class RewardFilteringServicer(RewardFilteringServiceServicer):
         self._verdicts = verdicts
         self._trials = trials
         self._exports = exports
+        self._reports = reports
         self._open_table = open_table
         self._declared = declared
         self._samples = samples
@@ -129,7 +142,7 @@ class RewardFilteringServicer(RewardFilteringServiceServicer):
         self, request: pb.ExportDatasetRequest, context: Context
     ) -> AsyncIterator[pb.ExportDatasetResponse]:
         """Send a frozen copy of a dataset."""
-        self._check_known(request.dataset)
+        await self._check_there(request.dataset)
         if request.format not in _FORMATS:
             raise Rejected(f"export format {request.format} is unknown: give PARQUET or JSONL")
         table = self._open_table(request.dataset)
@@ -139,6 +152,20 @@ class RewardFilteringServicer(RewardFilteringServiceServicer):
         async with aclosing(stream):
             async for part in stream:
                 yield _exported(part)
+
+    async def ReportDataset(
+        self, request: pb.ReportDatasetRequest, context: Context
+    ) -> AsyncIterator[pb.ReportDatasetResponse]:
+        """Send a page on a dataset."""
+        name = request.dataset
+        await self._check_there(name)
+        accepted, rejected = self._open_table(name), self._open_table(REJECTED + name)
+        async with aclosing(self._reports.stream(accepted, rejected, name)) as stream:
+            async for part in stream:
+                if isinstance(part, bytes):
+                    yield pb.ReportDatasetResponse(chunk=part)
+                else:
+                    yield pb.ReportDatasetResponse(summary=_REPORT_SUMMARY.to_message(part))
 
     async def WatchSamples(self, request: pb.WatchSamplesRequest, context: Context) -> None:
         """Send verdicts as they are made."""
@@ -153,6 +180,9 @@ class RewardFilteringServicer(RewardFilteringServiceServicer):
 
     def _check_known(self, dataset: str) -> None:
         check_known(dataset, self._declared, self._verdicts)
+
+    async def _check_there(self, dataset: str) -> None:
+        await check_there(dataset, self._declared, self._verdicts, self._open_table)
 
 
 def _exported(part: FileChunk | ExportSummary) -> pb.ExportDatasetResponse:

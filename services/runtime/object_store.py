@@ -7,14 +7,14 @@ A store is an S3 bucket or a local directory; both are used alike. With `buckets
 import asyncio
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, S3Store
 
 from services.runtime.buckets import make_bucket
@@ -178,13 +178,44 @@ class Folder:
                 raise FileNotFoundError(f"no directory {self.uri}")
             obstore.put(store, path, content)
 
+    def make(self) -> None:
+        """Make it if it is a local directory that does not exist; a bucket needs none."""
+        if not self.uri.startswith("s3://"):
+            with storage_errors(self.uri):
+                _local_path(self.uri).mkdir(parents=True, exist_ok=True)
+
+    def create(self, path: str, content: bytes) -> bool:
+        """Store an object unless there is one; say whether there was none."""
+        with storage_errors(self.uri, BaseError):
+            if (store := self._store()) is None:
+                raise FileNotFoundError(f"no directory {self.uri}")
+            try:
+                obstore.put(store, path, content, mode="create")
+            except AlreadyExistsError:
+                return False
+            return True
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Remove objects, and folders that this leaves empty; old versions of them stay."""
+        with storage_errors(self.uri, BaseError):
+            if paths and (store := self._store()) is not None:
+                obstore.delete(store, paths)
+
+    def remove_below(self, prefix: str) -> None:
+        """Remove all objects below a prefix, as `remove`."""
+        with storage_errors(self.uri, BaseError):
+            if (store := self._store()) is None:
+                return
+            for chunk in obstore.list(store, prefix):
+                obstore.delete(store, [item["path"] for item in chunk])
+
     def _store(self) -> LocalStore | S3Store | None:
         """Open it; None as long as it is a local directory that does not exist."""
         if self._opened is None:
             if self.uri.startswith("s3://"):
                 self._opened = self._open_s3()
             elif (path := _local_path(self.uri)).is_dir():
-                self._opened = LocalStore(path)
+                self._opened = LocalStore(path, automatic_cleanup=True)
         return self._opened
 
     def _open_s3(self) -> S3Store:

@@ -17,6 +17,7 @@ from services.local.composition import prompts_of
 from services.reward_filtering.export import SAMPLE_SCHEMA
 from services.reward_filtering.export_stream import Exports
 from services.reward_filtering.queries import VerdictIndex
+from services.reward_filtering.report_stream import Reports
 from services.reward_filtering.servicer import NAME, RewardFilteringServicer
 from services.reward_filtering.trial import Trials
 from services.reward_filtering.writer import DatasetWriter
@@ -62,6 +63,9 @@ class Replica:
         self.verdicts = VerdictIndex(self._read_at, self.samples.publish)
         self.worker = parts.worker(name, self.verdicts.broadcasts())
         self.declared = {"declared"}
+        self.reports = Reports()
+        self.held: dict[str, Table] = {}
+        """Stand in for the tables of their names."""
         self.scratch = folder / "scratch"
         self.scratch.mkdir(parents=True, exist_ok=True)
 
@@ -70,7 +74,7 @@ class Replica:
         return delivery
 
     def table(self, dataset: str) -> Table:
-        return Table(str(self.folder / "tables" / dataset), SAMPLE_SCHEMA)
+        return self.held.get(dataset) or Table(str(self.folder / "tables" / dataset), SAMPLE_SCHEMA)
 
     def build(self, peers: Replicas) -> RewardFilteringServicer:
         models = self.parts.models
@@ -79,6 +83,7 @@ class Replica:
             self.verdicts,
             Trials(models, models, prompts, load_kinds(), lambda: 7.0),
             Exports(self.scratch),
+            self.reports,
             self.table,
             self.declared,
             self.samples,

@@ -1,4 +1,4 @@
-"""What a server sends as an export: taken whole, or refused with nothing left."""
+"""What a server sends as an export or a report: taken whole, or refused with nothing left."""
 
 import tempfile
 from collections.abc import AsyncIterator, Iterable
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matrix.reward_filtering.v1 import service_pb2 as pb
 
-from services.cli.download import receive_export
+from services.cli.download import MAX_PAGE_BYTES, receive_export, receive_page
 from services.runtime.errors import MatrixError, NotFound, Rejected, Retryable
 
 
@@ -108,3 +108,41 @@ async def test_whatever_the_path_nothing_is_written_outside(path: str) -> None:
         else:
             assert everything(outer)[:2] == ["in", "in/copy"]
             assert all(each.startswith("in") for each in everything(outer))
+
+
+def piece(data: bytes) -> pb.ReportDatasetResponse:
+    return pb.ReportDatasetResponse(chunk=data)
+
+
+def end(size: int) -> pb.ReportDatasetResponse:
+    return pb.ReportDatasetResponse(summary=pb.ReportSummary(accepted=1, candidates=2, bytes=size))
+
+
+async def pieces(*parts: pb.ReportDatasetResponse) -> AsyncIterator[pb.ReportDatasetResponse]:
+    for part in parts:
+        yield part
+
+
+@given(st.text(), st.integers(1, 5))
+async def test_a_page_is_whole_however_it_is_cut(text: str, size: int) -> None:
+    raw = text.encode()
+    parts = [piece(raw[start : start + size]) for start in range(0, len(raw), size)]
+    got, summary = await receive_page(pieces(*parts, end(len(raw))))
+    assert (got, summary.candidates) == (text, 2)
+
+
+@pytest.mark.parametrize(
+    ("parts", "kind", "told"),
+    [
+        ((), Retryable, "ended after 0 bytes, before it was whole"),
+        ((piece(b"abc"),), Retryable, "ended after 3 bytes"),
+        ((piece(b"abc"), end(4)), Retryable, "says 4 bytes, and 3 have come"),
+        ((piece(b"\xff\xfe"), end(2)), Rejected, "no text"),
+        ((piece(bytes(MAX_PAGE_BYTES)), piece(b"x")), Rejected, "more than 67,108,864 bytes"),
+    ],
+)
+async def test_a_page_that_is_not_whole_is_refused(
+    parts: tuple[pb.ReportDatasetResponse, ...], kind: type[MatrixError], told: str
+) -> None:
+    with pytest.raises(kind, match=told):
+        await receive_page(pieces(*parts))

@@ -57,3 +57,10 @@ def test_nothing_but_an_earlier_report_is_replaced(tmp_path: Path) -> None:
     assert target.read_text() == "mine"
     with pytest.raises(Rejected, match="no earlier report"):
         write_page(MARKER, tmp_path)
+
+
+def test_what_is_no_report_is_not_written(tmp_path: Path) -> None:
+    target = tmp_path / "pages" / "report.html"
+    with pytest.raises(Rejected, match="is no report"):
+        write_page("<!doctype html><script>", target)
+    assert not target.parent.exists()

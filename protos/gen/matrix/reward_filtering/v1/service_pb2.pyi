@@ -170,6 +170,30 @@ class ExportDatasetResponse(_message.Message):
     summary: ExportSummary
     def __init__(self, chunk: _Optional[_Union[FileChunk, _Mapping]] = ..., summary: _Optional[_Union[ExportSummary, _Mapping]] = ...) -> None: ...
 
+class ReportDatasetRequest(_message.Message):
+    __slots__ = ("dataset",)
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    dataset: str
+    def __init__(self, dataset: _Optional[str] = ...) -> None: ...
+
+class ReportSummary(_message.Message):
+    __slots__ = ("accepted", "candidates", "bytes")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    accepted: int
+    candidates: int
+    bytes: int
+    def __init__(self, accepted: _Optional[int] = ..., candidates: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
+
+class ReportDatasetResponse(_message.Message):
+    __slots__ = ("chunk", "summary")
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    chunk: bytes
+    summary: ReportSummary
+    def __init__(self, chunk: _Optional[bytes] = ..., summary: _Optional[_Union[ReportSummary, _Mapping]] = ...) -> None: ...
+
 class WatchSamplesRequest(_message.Message):
     __slots__ = ("dataset", "include_rejected")
     DATASET_FIELD_NUMBER: _ClassVar[int]

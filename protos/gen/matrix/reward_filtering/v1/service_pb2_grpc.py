@@ -65,6 +65,11 @@ class RewardFilteringServiceStub:
                 request_serializer=matrix_dot_reward__filtering_dot_v1_dot_service__pb2.ExportDatasetRequest.SerializeToString,
                 response_deserializer=matrix_dot_reward__filtering_dot_v1_dot_service__pb2.ExportDatasetResponse.FromString,
                 _registered_method=True)
+        self.ReportDataset = channel.unary_stream(
+                '/matrix.reward_filtering.v1.RewardFilteringService/ReportDataset',
+                request_serializer=matrix_dot_reward__filtering_dot_v1_dot_service__pb2.ReportDatasetRequest.SerializeToString,
+                response_deserializer=matrix_dot_reward__filtering_dot_v1_dot_service__pb2.ReportDatasetResponse.FromString,
+                _registered_method=True)
         self.WatchSamples = channel.unary_stream(
                 '/matrix.reward_filtering.v1.RewardFilteringService/WatchSamples',
                 request_serializer=matrix_dot_reward__filtering_dot_v1_dot_service__pb2.WatchSamplesRequest.SerializeToString,
@@ -119,9 +124,21 @@ class RewardFilteringServiceServicer:
     def ExportDataset(self, request, context):
         """Sends a frozen copy of a dataset's table in the layout of a Hugging Face dataset: chunks of its
         files, each file whole before the next one begins, then the summary. Without a summary the copy
-        is not complete.
+        is not complete. Like ReportDataset, it knows every dataset that has a table in the object store,
+        also one that nobody ordered (`matrix datasets refilter --store`).
         NOT_FOUND: there is no such dataset, or nothing of it was delivered yet.
         INVALID_ARGUMENT: an unknown format or shape, or no accepted samples yet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportDataset(self, request, context):
+        """Sends a page on a dataset and its rejected candidates: one HTML file that needs nothing else, in
+        pieces, then the summary. Without a summary the page is not complete. A replica makes one page
+        at a time; more than 50000 candidates are too many for one.
+        NOT_FOUND: there is no such dataset, or nothing of it was delivered yet.
+        INVALID_ARGUMENT: its tables hold no candidates, or too many.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -162,6 +179,11 @@ def add_RewardFilteringServiceServicer_to_server(servicer, server):
                     servicer.ExportDataset,
                     request_deserializer=matrix_dot_reward__filtering_dot_v1_dot_service__pb2.ExportDatasetRequest.FromString,
                     response_serializer=matrix_dot_reward__filtering_dot_v1_dot_service__pb2.ExportDatasetResponse.SerializeToString,
+            ),
+            'ReportDataset': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReportDataset,
+                    request_deserializer=matrix_dot_reward__filtering_dot_v1_dot_service__pb2.ReportDatasetRequest.FromString,
+                    response_serializer=matrix_dot_reward__filtering_dot_v1_dot_service__pb2.ReportDatasetResponse.SerializeToString,
             ),
             'WatchSamples': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchSamples,
@@ -310,6 +332,33 @@ class RewardFilteringService:
             '/matrix.reward_filtering.v1.RewardFilteringService/ExportDataset',
             matrix_dot_reward__filtering_dot_v1_dot_service__pb2.ExportDatasetRequest.SerializeToString,
             matrix_dot_reward__filtering_dot_v1_dot_service__pb2.ExportDatasetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportDataset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/matrix.reward_filtering.v1.RewardFilteringService/ReportDataset',
+            matrix_dot_reward__filtering_dot_v1_dot_service__pb2.ReportDatasetRequest.SerializeToString,
+            matrix_dot_reward__filtering_dot_v1_dot_service__pb2.ReportDatasetResponse.FromString,
             options,
             channel_credentials,
             insecure,
