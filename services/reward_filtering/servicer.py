@@ -8,7 +8,8 @@ from matrix.reward_filtering.v1 import service_pb2 as pb
 from matrix.reward_filtering.v1.service_pb2_grpc import RewardFilteringServiceServicer
 
 from services.events import SampleJudged, codec
-from services.reward_filtering.card import Format
+from services.reward_filtering.card_facts import Format
+from services.reward_filtering.export import REJECTED
 from services.reward_filtering.export_stream import Exports, ExportSummary, FileChunk
 from services.reward_filtering.queries import DatasetStats, VerdictIndex, check_known
 from services.reward_filtering.shapes import find_shape
@@ -69,7 +70,8 @@ class RewardFilteringServicer(RewardFilteringServiceServicer):
             verdicts: All verdicts.
             trials: Judges what is no candidate.
             exports: Makes frozen copies.
-            open_table: Returns a dataset's table; asked only for names that are known.
+            open_table: Returns a dataset's table, or of `_rejected/NAME` that of its rejected
+                candidates; asked only for names that are known.
             declared: Names of the datasets that were ordered, now.
             samples: What is judged from now on.
             peers: The other replicas.
@@ -134,7 +136,9 @@ class RewardFilteringServicer(RewardFilteringServiceServicer):
             raise Rejected(f"export format {request.format} is unknown: give PARQUET or JSONL")
         table = self._open_table(request.dataset)
         stream = self._exports.stream(
-            table, request.dataset, _FORMATS[request.format], find_shape(request.shape)
+            *(table, request.dataset, _FORMATS[request.format], find_shape(request.shape)),
+            rejected=self._open_table(REJECTED + request.dataset),
+            rollouts=request.rollouts or None,
         )
         async with aclosing(stream):
             async for part in stream:

@@ -121,7 +121,8 @@ class RewardFilteringServiceServicer:
         files, each file whole before the next one begins, then the summary. Without a summary the copy
         is not complete.
         NOT_FOUND: there is no such dataset, or nothing of it was delivered yet.
-        INVALID_ARGUMENT: an unknown format or shape, or no accepted samples yet.
+        INVALID_ARGUMENT: an unknown format or shape, no accepted samples yet or none that the shape can
+        use, or a number of rollouts that is out of range or not for the shape.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
