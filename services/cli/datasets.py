@@ -9,13 +9,20 @@ from rich.table import Table as View
 
 from services.cli import orders, refilter, report, waiting, watching
 from services.cli.console import output, tell
-from services.cli.local_datasets import OutOption, dataset_names, open_dataset
+from services.cli.licences import local_licences
+from services.cli.local_datasets import (
+    OutOption,
+    dataset_names,
+    open_dataset,
+    open_rejected,
+)
 from services.cli.plain import print_json
 from services.cli.remote_datasets import export_remote, list_remote, show_remote
 from services.cli.samples import print_samples
 from services.cli.server import DEFAULT_OUT, CaOption, JsonOption, ServerOption, is_remote
 from services.reward_filtering.export import export_dataset
-from services.reward_filtering.shapes import find_shape
+from services.reward_filtering.shapes import FEWEST_ROLLOUTS, MOST_ROLLOUTS, find_shape
+from services.runtime.errors import Rejected
 
 datasets = typer.Typer(no_args_is_help=True, help="Order, list, show and export datasets.")
 datasets.command()(orders.create)
@@ -96,19 +103,52 @@ def export(
             "--as", help="Columns for a trainer: sft, dpo or grpo; by default those of its kind."
         ),
     ] = "",
+    rollouts: Annotated[
+        int | None,
+        typer.Option(
+            min=FEWEST_ROLLOUTS,
+            max=MOST_ROLLOUTS,
+            help="Of --as grpo: rollouts kept of each prompt at most, those whose rewards vary "
+            "most; 16 by default.",
+            show_default=False,
+        ),
+    ] = None,
+    model_licence: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL=SPDX",
+            help="Licence of a model, for the card of a run's export; also several times.",
+            show_default=False,
+        ),
+    ] = None,
     out: OutOption = None,
     server: ServerOption = "",
     ca: CaOption = None,
 ) -> None:
     """Write a frozen copy in Hugging Face layout, which `datasets.load_dataset` reads.
 
+    Its card says how many candidates each filter stage refused, also as a picture, and under which
+    licences the models are. They are taken from MATRIX_MODEL_LICENCES (`MODEL=LICENCE,...` or a
+    JSON object), which a platform reads where its reward_filtering runs, and of the built-in model
+    from its package; what is not stated is said to be so.
+
     Example: `matrix datasets export my-first --to export --format jsonl`
     """
     if is_remote(server, out):
-        export_remote(server, ca, name, to, format.value, shape)
+        if model_licence:
+            raise Rejected(
+                "--model-licence is for the export of a run; for a platform set "
+                "MATRIX_MODEL_LICENCES where its reward_filtering runs"
+            )
+        export_remote(server, ca, name, to, format.value, shape, rollouts)
         return
-    table = open_dataset(out or DEFAULT_OUT, name)
-    result = export_dataset(table, name, to, format.value, find_shape(shape))
+    place = out or DEFAULT_OUT
+    result = export_dataset(
+        *(open_dataset(place, name), name, to, format.value, find_shape(shape)),
+        rejected=open_rejected(place, name),
+        rollouts=rollouts,
+        licences=local_licences(model_licence or ()),
+    )
     tell(f"{result.rows} samples in {result.path}")
 
 

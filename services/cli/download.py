@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from matrix.reward_filtering.v1 import service_pb2 as pb
 
-from services.reward_filtering.export import put_in_place, refuse_foreign
+from services.reward_filtering.export_folder import put_in_place, refuse_foreign
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.storage_errors import storage_errors
 

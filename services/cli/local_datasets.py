@@ -41,6 +41,11 @@ def open_dataset(out: Path, name: str) -> Table:
     return Table(str(out / "datasets" / name), SAMPLE_SCHEMA)
 
 
+def open_rejected(out: Path, name: str) -> Table:
+    """Return the table of a dataset's rejected candidates, which need not exist."""
+    return Table(str(out / "datasets" / REJECTED / name), SAMPLE_SCHEMA)
+
+
 def open_candidates(out: Path, name: str) -> tuple[Table, Table]:
     """Return a dataset's table and that of its rejected candidates; one of them can be missing.
 
@@ -52,7 +57,7 @@ def open_candidates(out: Path, name: str) -> tuple[Table, Table]:
     _find(out, name, sorted({*(rejected or dataset_names(out)), *dataset_names(out)}))
     return (
         Table(str(out / "datasets" / name), SAMPLE_SCHEMA),
-        Table(str(out / "datasets" / REJECTED / name), SAMPLE_SCHEMA),
+        open_rejected(out, name),
     )
 
 

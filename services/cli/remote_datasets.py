@@ -109,18 +109,26 @@ async def _samples(platform: Server, name: str, count: int) -> list[Any]:
 
 
 def export_remote(
-    server: str, ca: Path | None, name: str, to: Path, format: str, shape: str
+    server: str,
+    ca: Path | None,
+    name: str,
+    to: Path,
+    format: str,
+    shape: str,
+    rollouts: int | None,
 ) -> None:
     """Write a frozen copy of a dataset to a folder here."""
-    made = asyncio.run(_export(server, ca, name, to, format, shape))
+    wanted = pb.EXPORT_FORMAT_JSONL if format == "jsonl" else pb.EXPORT_FORMAT_PARQUET
+    request = pb.ExportDatasetRequest(
+        dataset=name, format=wanted, shape=shape, rollouts=rollouts or 0
+    )
+    made = asyncio.run(_export(server, ca, request, to))
     tell(f"{made.rows} samples in {to}")
 
 
 async def _export(
-    server: str, ca: Path | None, name: str, to: Path, format: str, shape: str
+    server: str, ca: Path | None, request: pb.ExportDatasetRequest, to: Path
 ) -> pb.ExportSummary:
-    wanted = pb.EXPORT_FORMAT_JSONL if format == "jsonl" else pb.EXPORT_FORMAT_PARQUET
-    request = pb.ExportDatasetRequest(dataset=name, format=wanted, shape=shape)
     hidden = not console.is_terminal
     columns = (SpinnerColumn(), TextColumn("{task.description}"), DownloadColumn())
     async with connected(server, ca) as platform:
@@ -128,7 +136,7 @@ async def _export(
             task = bar.add_task("receiving", total=None)
             async with aclosing(platform.stream(SAMPLES, "ExportDataset", request)) as parts:
                 return await receive_export(
-                    parts, name, to, lambda size: bar.update(task, completed=size)
+                    parts, request.dataset, to, lambda size: bar.update(task, completed=size)
                 )
 
 

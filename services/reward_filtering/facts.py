@@ -1,18 +1,34 @@
 """What a card says of an export, counted from its rows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 from math import isfinite
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from services.reward_filtering.card import Example, Facts, Format, RewardFacts, Share
+from services.kinds import load_kinds
+from services.reward_filtering.card_facts import (
+    Example,
+    Facts,
+    Format,
+    RewardFacts,
+    RolloutFacts,
+    Share,
+    VerifiableFacts,
+)
+from services.reward_filtering.report_facts import Stage
+from services.reward_filtering.score_columns import score_names, scores_named
+from services.reward_filtering.signal.learnability import no_gradient_chance
 
+GROUPS = (4, 8, 16, 32)
+"""Rollouts in a group, for which the chance of no gradient is told."""
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _MODELS = {
     "instructions": "instruction_model",
     "responses": "response_model",
+    "student": "student_model",
     "rewards": "reward_model",
 }
 FACT_COLUMNS = (
@@ -22,6 +38,9 @@ FACT_COLUMNS = (
     "requirement",
     "rewards",
     "chosen",
+    "stage",
+    "reason",
+    "scores",
     "scenario_id",
     "group_id",
     "agent_id",
@@ -42,16 +61,26 @@ def facts_of(
     version: int,
     format: Format,
     schema: pa.Schema,
+    licences: Mapping[str, str],
+    funnel: tuple[Stage, ...] = (),
+    rejected_version: int | None = None,
+    left_out: int = 0,
+    rollouts: RolloutFacts | None = None,
 ) -> Facts:
     """Count the facts of a card.
 
     Args:
-        rows: All rows, at least one, with `FACT_COLUMNS`, ordered by time.
+        rows: All rows of the export, at least one, with `FACT_COLUMNS`, ordered by time.
         examples: Rows to show, with all columns.
         dataset: Name of the dataset.
         version: Of its table.
         format: Of the data files.
         schema: Of the rows that are exported.
+        licences: Of models, by name, as far as they are stated.
+        funnel: Of all candidates; empty without a table of the rejected ones.
+        rejected_version: Of that table.
+        left_out: Accepted samples that are not in the export.
+        rollouts: What the export keeps of them.
     """
     requirements = rows["requirement"].combine_chunks()
     requirement = {name: pc.struct_field(requirements, name) for name in requirements.type.names}
@@ -81,7 +110,15 @@ def facts_of(
         calls=pc.sum(rows["calls"]).as_py(),
         prompt_tokens=pc.sum(rows["prompt_tokens"]).as_py(),
         completion_tokens=pc.sum(rows["completion_tokens"]).as_py(),
+        licences=licences,
         rewards=reward_facts(rows),
+        verifiable=verifiable_facts(rows),
+        rollouts=rollouts,
+        funnel=funnel,
+        rejected_version=rejected_version,
+        left_out=left_out,
+        recipes=recipes_of(sorted(set(rows["kind"].to_pylist()))),
+        static="nearest_jaccard" in score_names(rows),
         first=rows["created_at"][0].as_py(),
         last=rows["created_at"][-1].as_py(),
         examples=tuple(
@@ -106,6 +143,31 @@ def reward_facts(rows: pa.Table) -> RewardFacts | None:
         return None
     quantiles = tuple((q, float(np.quantile(taken, q))) for q in QUANTILES)
     return RewardFacts(quantiles, sum(gains) / len(gains), responses)
+
+
+def verifiable_facts(rows: pa.Table) -> VerifiableFacts | None:
+    """Summarise the student's success rates of all rows that have one."""
+    rates = scores_named(rows, "success_rate")
+    if not rates:
+        return None
+    expected = tuple(
+        (size, sum(no_gradient_chance(rate, size) for rate in rates) / len(rates))
+        for size in GROUPS
+    )
+    return VerifiableFacts(len(rates), sum(rates) / len(rates), expected)
+
+
+def recipes_of(kinds: Iterable[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return the recipes of kinds, and the kinds of each; those that are not known under ""."""
+    found: dict[str, list[str]] = {}
+    for kind in kinds:
+        found.setdefault(_recipes().get(kind, ""), []).append(kind)
+    return tuple((recipe, tuple(of_it)) for recipe, of_it in found.items())
+
+
+@cache
+def _recipes() -> dict[str, str]:
+    return {name: kind.recipe for name, kind in load_kinds().items()}
 
 
 def features_yaml(fields: Iterable[pa.Field], indent: str) -> str:

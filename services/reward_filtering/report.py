@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from services.reward_filtering.histograms import histogram
 from services.reward_filtering.recipes.desk import UNJUDGED
 from services.reward_filtering.report_facts import Picture, Report, ReportExample, Split, Stage
+from services.reward_filtering.score_columns import score_names, scores_named
 from services.reward_filtering.static_filters import words
 from services.runtime.errors import Rejected
 
@@ -62,6 +63,8 @@ REPORT_COLUMNS = (
     "created_at",
 )
 """The columns that a report is made of."""
+FUNNEL_COLUMNS = ("stage", "reason", "scores")
+"""The columns that a funnel is made of."""
 
 
 def report_of(dataset: str, accepted: pa.Table, rejected: pa.Table) -> Report:
@@ -97,7 +100,7 @@ def report_of(dataset: str, accepted: pa.Table, rejected: pa.Table) -> Report:
             for use, column in _MODELS.items()
             if (names := tuple(sorted(filter(None, set(every[column].to_pylist())))))
         ),
-        funnel=_funnel(every, others),
+        funnel=funnel_of(taken, others),
         pictures=tuple(_pictures(taken, others)),
         origins=tuple(
             Split(name, *(pc.count_distinct(rows[column]).as_py() for rows in (taken, every)))
@@ -116,14 +119,23 @@ def report_of(dataset: str, accepted: pa.Table, rejected: pa.Table) -> Report:
     )
 
 
-def _funnel(every: pa.Table, others: pa.Table) -> tuple[Stage, ...]:
-    refused = Counter(zip(others["stage"].to_pylist(), others["reason"].to_pylist(), strict=True))
-    measured = set(pc.unique(_flat(every["scores"], "name")).to_pylist())
+def funnel_of(accepted: pa.Table, rejected: pa.Table) -> tuple[Stage, ...]:
+    """Count how many candidates each stage refused, in the order in which they pass the stages.
+
+    The first stage is entered by all candidates, and the last one leaves the accepted ones.
+
+    Args:
+        accepted: Candidates in the dataset, with `FUNNEL_COLUMNS`.
+        rejected: Candidates that are not, likewise.
+    """
+    columns = [rejected[name].to_pylist() for name in ("stage", "reason")]
+    refused = Counter(zip(*columns, strict=True))
+    measured = score_names(accepted) | score_names(rejected)
     names = [
         *STAGES,
         *sorted({stage for stage, _ in refused} - set(STAGES)),
     ]
-    stages, left = [], len(every)
+    stages, left = [], len(accepted) + len(rejected)
     for name in names:
         reasons = [(reason, count) for (stage, reason), count in refused.items() if stage == name]
         if reasons or _EVIDENCE.get(name, "") in {"", *measured}:
@@ -141,12 +153,14 @@ def _pictures(taken: pa.Table, others: pa.Table) -> Iterable[Picture]:
         (
             "Distance to the nearest accepted instruction, by embedding",
             "1 - cosine",
-            lambda rows: [d for d in _scores(rows, "nearest_distance") if d < _FIRST_OF_STRATUM],
+            lambda rows: [
+                d for d in scores_named(rows, "nearest_distance") if d < _FIRST_OF_STRATUM
+            ],
         ),
         (
             "Likeness to the nearest accepted instruction, by words",
             "Jaccard similarity",
-            lambda rows: _scores(rows, "nearest_words"),
+            lambda rows: scores_named(rows, "nearest_words"),
         ),
     )
     for title, unit, measure in measures:
@@ -169,6 +183,11 @@ def _reward(rewards: Sequence[float], chosen: int) -> float | None:
     return rewards[chosen] if rewards[chosen] != UNJUDGED else None
 
 
+def _distances(rows: pa.Table) -> list[float]:
+    found = scores_named(rows, "nearest_distance")
+    return [distance for distance in found if distance < _FIRST_OF_STRATUM]
+
+
 def _lengths(rows: pa.Table, role: str) -> list[float]:
     """Count the words of the first message of a user, or of the last of an assistant."""
     found = []
@@ -176,15 +195,6 @@ def _lengths(rows: pa.Table, role: str) -> list[float]:
         if said := [message["content"] for message in messages if message["role"] == role]:
             found.append(float(len(words(said[0 if role == "user" else -1]))))
     return found
-
-
-def _scores(rows: pa.Table, name: str) -> list[float]:
-    values = _flat(rows["scores"], "value").filter(pc.equal(_flat(rows["scores"], "name"), name))
-    return [value for value in values.to_pylist() if isfinite(value)]
-
-
-def _flat(lists: pa.ChunkedArray, field: str) -> pa.Array:
-    return pc.struct_field(pc.list_flatten(lists.combine_chunks()), field)
 
 
 def _part(rows: pa.Table, name: str) -> Counter[Any]:

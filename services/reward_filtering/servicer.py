@@ -8,7 +8,7 @@ from matrix.reward_filtering.v1 import service_pb2 as pb
 from matrix.reward_filtering.v1.service_pb2_grpc import RewardFilteringServiceServicer
 
 from services.events import SampleJudged, codec
-from services.reward_filtering.card import Format
+from services.reward_filtering.card_facts import Format
 from services.reward_filtering.export import REJECTED
 from services.reward_filtering.export_stream import Exports, ExportSummary, FileChunk
 from services.reward_filtering.queries import (
@@ -147,7 +147,9 @@ class RewardFilteringServicer(RewardFilteringServiceServicer):
             raise Rejected(f"export format {request.format} is unknown: give PARQUET or JSONL")
         table = self._open_table(request.dataset)
         stream = self._exports.stream(
-            table, request.dataset, _FORMATS[request.format], find_shape(request.shape)
+            *(table, request.dataset, _FORMATS[request.format], find_shape(request.shape)),
+            rejected=self._open_table(REJECTED + request.dataset),
+            rollouts=request.rollouts or None,
         )
         async with aclosing(stream):
             async for part in stream:

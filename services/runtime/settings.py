@@ -135,6 +135,8 @@ class Settings(BaseSettings):
     """A stratum that waited so long for fresh scenarios uses those that it has once more."""
     benchmarks: str = ""
     """Files of benchmark items, separated by commas, that no instruction may repeat."""
+    model_licences: str = ""
+    """`model=licence,...` or a JSON object: licences of models, for the cards of exports."""
     max_pending: int = Field(default=256, ge=1)
     """Messages taken from the broker and not yet done."""
 

@@ -125,6 +125,9 @@ def test_a_run_of_a_kind_makes_what_the_kind_says(
     target = tmp_path / "export"
     exported = matrix("datasets", "export", kind, "--out", out, "--to", target)
     assert exported.returncode == 0, exported.stderr
+    card = (target / "README.md").read_text(encoding="utf-8")
+    assert f"Of {len(judged)} candidates {samples} were accepted." in card
+    assert (target / "funnel.svg").is_file() == bool(kept)
     datasets = pytest.importorskip("datasets")
     loaded = datasets.load_dataset(str(target), cache_dir=str(tmp_path / "cache"), split="train")
     assert len(loaded) == samples

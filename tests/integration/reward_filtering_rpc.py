@@ -1,6 +1,6 @@
 """Replicas of RewardFilteringService on real servers, over a log and simulated models."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -56,8 +56,11 @@ def judged(number: int, dataset: str = "d", accepted: bool = True) -> SampleJudg
 class Replica:
     """What a replica of the service is made of, without its server."""
 
-    def __init__(self, parts: Process, folder: Path, name: str) -> None:
+    def __init__(
+        self, parts: Process, folder: Path, name: str, licences: Mapping[str, str] | None = None
+    ) -> None:
         self.parts = parts
+        self.licences = licences
         self.folder = folder
         self.samples: Fanout[SampleJudged] = Fanout(capacity=8)
         self.verdicts = VerdictIndex(self._read_at, self.samples.publish)
@@ -82,7 +85,7 @@ class Replica:
         return RewardFilteringServicer(
             self.verdicts,
             Trials(models, models, prompts, load_kinds(), lambda: 7.0),
-            Exports(self.scratch),
+            Exports(self.scratch, self.licences),
             self.reports,
             self.table,
             self.declared,
@@ -107,11 +110,11 @@ async def put(parts: Process, *samples: SampleJudged) -> None:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, count: int = 1
+    folder: Path, count: int = 1, licences: Mapping[str, str] | None = None
 ) -> AsyncIterator[tuple[list[Replica], list[grpc.aio.Channel]]]:
     log = open_log(folder / "log.db")
     async with process(log) as parts:
-        all_of_them = [Replica(parts, folder, f"replica {n}") for n in range(count)]
+        all_of_them = [Replica(parts, folder, f"replica {n}", licences) for n in range(count)]
         add = add_RewardFilteringServiceServicer_to_server
         async with replicas(add, NAME, *(replica.build for replica in all_of_them)) as channels:
             yield all_of_them, channels

@@ -50,3 +50,26 @@ async def test_an_export_of_nothing_or_to_somebody_elses_folder_leaves_all_as_it
     assert early.code == 2
     assert (foreign.code, f"{mine}: holds no earlier export" in foreign.err) == (2, True)
     assert after == before
+
+
+async def test_the_copy_has_the_funnel_and_the_rollouts_are_the_platforms_affair(
+    tmp_path: Path,
+) -> None:
+    target = tmp_path / "export"
+    export = ("datasets", "export", "d", "--to", target)
+    async with platform(tmp_path) as there:
+        await there.samples.take_in(*(judged(n, accepted=n < 2) for n in range(5)))
+        await there.samples.deliver()
+        for _ in range(2):
+            done = await there.matrix(*export)
+            assert (done.code, done.err) == (0, f"2 samples in {target}\n")
+        before = everything(target)
+        none = await there.matrix(*export, "--rollouts", "8")
+        few = await there.matrix(*export, "--rollouts", "1")
+        licence = await there.matrix(*export, "--model-licence", "m=MIT")
+    assert target / "funnel.svg" in before
+    assert "| accepted |  |  | 2 |" in (target / "README.md").read_text()
+    assert (none.code, "an export of shape sft has none" in none.err) == (2, True)
+    assert few.code == 2
+    assert (licence.code, "set MATRIX_MODEL_LICENCES" in licence.err) == (2, True)
+    assert everything(target) == before

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.local.weights import fast_weights, weights
+from services.local.licences import built_in_licences
+from services.local.weights import fast_weights, weights, weights_licence
 
 gguf = pytest.importorskip("gguf")
 
@@ -46,3 +47,9 @@ def test_weights_that_cannot_be_read_are_left_to_the_model_to_refuse(
     broken = tmp_path / "model.Q4_1.gguf"
     broken.write_bytes(b"not weights")
     assert fast_weights(broken) == broken
+
+
+def test_the_licence_that_the_package_states_is_that_of_the_weights() -> None:
+    stated = gguf.GGUFReader(weights()).fields["general.license"].contents()
+    assert weights_licence().lower() == stated == "apache-2.0"
+    assert built_in_licences() == {"SmolLM2-135M-Instruct": "Apache-2.0"}

@@ -3,6 +3,7 @@
 Secrets travel in the environment only: command lines can be read by everyone on the machine.
 """
 
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -11,12 +12,14 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from services.local.licences import built_in_licences
 from services.local.model import LocalModel
 from services.local.model_server import EMBEDDING_MODEL
 from services.local.servers.process import LOOPBACK, Probe, answers, inherited_environment
 from services.local.up.children import Program, program
 from services.local.up.credentials import PlatformCredentials
 from services.local.up.settings import SERVICES, UpSettings
+from services.reward_filtering.licences import read_licences
 from services.runtime.errors import Rejected
 from services.runtime.models import served_models
 from services.runtime.settings import (
@@ -37,6 +40,7 @@ _OWN_BROKER = {
 }
 _PASSED_ON = ("XDG_CACHE_HOME", "SSL_CERT_", "OMP_", "GOMP_", "PYTHON")
 _SETTINGS = "MATRIX_"
+_LICENCES = "MATRIX_MODEL_LICENCES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,9 @@ def service_environment(
     """Return what all replicas of all services share: the user's settings, and what is fixed here.
 
     Each MATRIX_* variable of the user is passed on, but for addresses and secrets of our own.
+
+    Raises:
+        Rejected: the user's licences of models cannot be read.
     """
     fixed = {
         "MATRIX_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
@@ -132,6 +139,9 @@ def service_environment(
         "MATRIX_MODELS__SIMULATOR__URL": models.chat.url,
         "MATRIX_MODELS__SIMULATOR__NAME": models.chat.name,
         "MATRIX_MODELS__SIMULATOR__API_KEY": models.chat.api_key.get_secret_value(),
+        _LICENCES: json.dumps(
+            built_in_licences() | read_licences(os.environ.get(_LICENCES, ""), _LICENCES)
+        ),
     }
     if models.embedding is not None:
         fixed["MATRIX_MODELS__EMBEDDING__URL"] = models.embedding.url

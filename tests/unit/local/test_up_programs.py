@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from services.local.licences import built_in_licences
 from services.local.servers.seaweedfs import Credentials
 from services.local.up.credentials import PlatformCredentials
 from services.local.up.programs import (
@@ -14,6 +15,8 @@ from services.local.up.programs import (
     service_program,
 )
 from services.local.up.settings import UpSettings
+from services.reward_filtering.licences import read_licences
+from services.runtime.errors import Rejected
 from services.runtime.settings import (
     KafkaSettings,
     ModelSettings,
@@ -66,6 +69,21 @@ def test_a_service_reads_from_its_environment_what_the_platform_is(
     assert settings.models.of("teacher").api_key.get_secret_value() == "planted-api-key"
     assert settings.models.embedding.url == "http://127.0.0.1:7000"
     assert settings.models.embedding.name == "all-MiniLM-L6-v2"
+
+
+def test_licences_of_models_are_the_users_and_the_built_in_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("MATRIX_MODEL_LICENCES", raising=False)
+    settings = read(shared(UpSettings(model="simulated")), monkeypatch)
+    assert read_licences(settings.model_licences, "x") == built_in_licences()
+    monkeypatch.setenv("MATRIX_MODEL_LICENCES", "a,b")
+    with pytest.raises(Rejected, match="MATRIX_MODEL_LICENCES: 'a' names no licence"):
+        shared(UpSettings(model="simulated"))
+    monkeypatch.setenv("MATRIX_MODEL_LICENCES", "the-model=MIT")
+    settings = read(shared(UpSettings(model="simulated")), monkeypatch)
+    known = read_licences(settings.model_licences, "x")
+    assert known == built_in_licences() | {"the-model": "MIT"}
 
 
 def test_a_users_setting_counts_unless_the_platform_decides_it(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -19,7 +20,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from services.reward_filtering import card
-from services.reward_filtering.card import Example, Facts, Share
+from services.reward_filtering.card_facts import Example, Facts, Format, Share
+from services.reward_filtering.card_text import cell, fenced, yaml_string
 from services.reward_filtering.export import (
     CONTENT_COLUMNS,
     SAMPLE_SCHEMA,
@@ -27,6 +29,7 @@ from services.reward_filtering.export import (
     export_dataset,
 )
 from services.reward_filtering.facts import FACT_COLUMNS, facts_of, reward_facts
+from services.reward_filtering.report_facts import Stage
 from services.reward_filtering.shapes import shaped
 from services.runtime.errors import NotFound, Rejected
 from services.runtime.tables import Table
@@ -123,7 +126,7 @@ def test_the_schema_survives_the_table(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("format", ["parquet", "jsonl"])
 @pytest.mark.parametrize("shard_rows", [1, 4, 1000])
-def test_all_rows_stand_once_in_order(tmp_path: Path, format: card.Format, shard_rows: int) -> None:
+def test_all_rows_stand_once_in_order(tmp_path: Path, format: Format, shard_rows: int) -> None:
     rows = [sample(index) for index in range(11)]
     rows.append(sample(90, messages=[{"role": "user", "content": HOSTILE}]))
     table = table_of(tmp_path, rows)
@@ -188,6 +191,127 @@ def test_nothing_else_is_replaced(tmp_path: Path) -> None:
     assert (target / "data" / "notes.md").read_text() == "mine"
 
 
+def rejected_of(folder: Path, *refusals: tuple[str, str]) -> Table:
+    """The table of rejected candidates beside `table_of`'s."""
+    table = Table(str(folder / "rejected"), SAMPLE_SCHEMA)
+    rows = [
+        sample(100 + n, accepted=False, stage=stage, reason=reason)
+        for n, (stage, reason) in enumerate(refusals)
+    ]
+    table.append(rows, {"samples-judged-0": 1})
+    return table
+
+
+@pytest.mark.parametrize("format", ["parquet", "jsonl"])
+def test_an_export_has_the_funnel_of_all_candidates(tmp_path: Path, format: Format) -> None:
+    table = table_of(tmp_path, [sample(index) for index in range(5)])
+    refusals = [("static", "pii"), ("static", "pii"), ("static", "length"), ("quota", "quota_full")]
+    rejected = rejected_of(tmp_path, *refusals)
+    for _ in range(2):  # The second one replaces the first, with its picture.
+        result = export_dataset(table, "chat", tmp_path / "out", format, rejected=rejected)
+        assert result.about == ("README.md", "funnel.svg")
+        written = {p.relative_to(result.path).as_posix() for p in result.path.rglob("*.*")}
+        assert written == {*result.about, *result.files}
+    assert result.bytes == sum((result.path / name).stat().st_size for name in result.files)
+    text = (result.path / "README.md").read_text()
+    assert "Of 9 candidates 5 were accepted." in text
+    assert "this is version 1" in text
+    assert funnel_rows(text) == [
+        ["all candidates", "", "", "9"],
+        ["static", "pii", "2", "7"],
+        ["static", "length", "1", "6"],
+        ["response", "", "0", "6"],
+        ["quota", "quota_full", "1", "5"],
+        ["accepted", "", "", "5"],
+    ]
+    picture = ElementTree.parse(result.path / "funnel.svg").getroot()
+    assert "9 candidates, 5 accepted" in "".join(picture.itertext())
+    export_dataset(table, "chat", tmp_path / "out", format)
+    assert not (tmp_path / "out" / "funnel.svg").exists()
+
+
+def test_without_a_table_of_rejected_candidates_the_card_says_so(tmp_path: Path) -> None:
+    table = table_of(tmp_path, [sample(1)])
+    missing = Table(str(tmp_path / "rejected"), SAMPLE_SCHEMA)
+    for rejected in (None, missing):
+        result = export_dataset(table, "chat", tmp_path / "out", "jsonl", rejected=rejected)
+        assert result.about == ("README.md",)
+        text = (result.path / "README.md").read_text()
+        assert "There is no table of rejected candidates" in text
+        assert "funnel.svg" not in text
+    assert not (tmp_path / "rejected").exists()
+
+
+def test_two_exports_with_a_funnel_are_equal_bytes(tmp_path: Path) -> None:
+    table = table_of(tmp_path, [sample(index) for index in range(9)])
+    rejected = rejected_of(tmp_path, ("static", "a"), ("static", "b"), ("static", "c"))
+    options: dict[str, Any] = {"rejected": rejected, "licences": {"teacher-1": "MIT"}}
+    one, two = (export_dataset(table, "chat", tmp_path / n, "parquet", **options) for n in "ab")
+    for name in (*one.about, *one.files):
+        assert (one.path / name).read_bytes() == (two.path / name).read_bytes()
+
+
+def with_rollouts(index: int, *rewards: float) -> dict[str, Any]:
+    said = [{"text": f"said {n}", "reward": r, "outcome": ""} for n, r in enumerate(rewards)]
+    return sample(index, kind="reasoning", student_responses=said)
+
+
+def test_only_samples_that_the_shape_can_use_are_counted(tmp_path: Path) -> None:
+    rows = [
+        sample(0, kind="sft"),
+        *(with_rollouts(n, 0.0, 1.0, float(n)) for n in (1, 2)),
+        sample(3),
+    ]
+    table = table_of(tmp_path, rows)
+    result = export_dataset(
+        *(table, "chat", tmp_path / "out", "jsonl", "grpo"),
+        shard_rows=2,
+        rejected=rejected_of(tmp_path, ("static", "pii")),
+    )
+    assert [row["id"] for shard in exported(result) for row in shard] == [
+        "sample-0001",
+        "sample-0002",
+    ]
+    assert result.rows == 2
+    text = (result.path / "README.md").read_text()
+    assert "2 samples for post-training" in text
+    assert "2 accepted samples lack what this shape needs" in text
+    assert "Of 5 candidates 4 were accepted." in text
+    assert "### Sample sample-0001, kind reasoning" in text
+    with pytest.raises(Rejected, match="no sample of dataset 'chat' has what an export of"):
+        export_dataset(table, "chat", tmp_path / "new", "jsonl", "dpo")
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_export_keeps_as_many_rollouts_as_it_is_told(tmp_path: Path) -> None:
+    level, mixed = [1.0] * 20, [0.0] * 10 + [1.0] * 10
+    table = table_of(tmp_path, [with_rollouts(1, *mixed), with_rollouts(2, *level)])
+    for rollouts, kept in ((None, 16), (4, 4), (256, 20)):
+        result = export_dataset(table, "chat", tmp_path / "out", "jsonl", rollouts=rollouts)
+        rows = [row for shard in exported(result) for row in shard]
+        assert [len(row["rollouts"]) for row in rows] == [kept, kept]
+        assert [sum(row["rewards"]) for row in rows] == [kept / 2, kept]
+        text = (result.path / "README.md").read_text()
+        assert f"at most {rollouts or 16} rollouts are kept" in text
+        assert "1 of 2 prompts have kept rollouts of one reward only" in text
+    before = (tmp_path / "out" / "README.md").read_bytes()
+    for wrong in (-1, 0, 1, 257):
+        with pytest.raises(Rejected, match=f"^{wrong} rollouts of a prompt: give 2 to 256$"):
+            export_dataset(table, "chat", tmp_path / "out", "jsonl", rollouts=wrong)
+    with pytest.raises(Rejected, match="8 rollouts of a prompt: an export of shape sft has none"):
+        export_dataset(table, "chat", tmp_path / "out", "jsonl", "sft", rollouts=8)
+    assert (tmp_path / "out" / "README.md").read_bytes() == before
+
+
+def funnel_rows(text: str) -> list[list[str]]:
+    """Of the funnel's table in a card, without the head."""
+    section = text.split("\n## Filter funnel\n")[1].split("\n## ")[0]
+    lines = [line for line in section.split("\n") if line.startswith("| ")][2:]
+    return [
+        [part.strip().replace("\\_", "_") for part in line.strip("|").split("|")] for line in lines
+    ]
+
+
 def test_a_folder_that_cannot_be_is_rejected_by_name(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(Rejected, match="file/out"):
@@ -234,12 +358,15 @@ except Retryable as error:
 # The facts and the card
 
 
-def facts(rows: list[dict[str, Any]], shown: list[dict[str, Any]] | None = None) -> Facts:
+def facts(
+    rows: list[dict[str, Any]], shown: list[dict[str, Any]] | None = None, **more: Any
+) -> Facts:
     whole = pa.Table.from_pylist(rows, SAMPLE_SCHEMA)
     examples = pa.Table.from_pylist(rows[:1] if shown is None else shown, SAMPLE_SCHEMA)
     columns = whole.select(FACT_COLUMNS)
+    more.setdefault("licences", {})
     return facts_of(
-        columns, examples, dataset="chat", version=3, format="parquet", schema=SAMPLE_SCHEMA
+        columns, examples, dataset="chat", version=3, format="parquet", schema=SAMPLE_SCHEMA, **more
     )
 
 
@@ -287,6 +414,73 @@ def test_the_head_is_what_the_hub_reads() -> None:
     assert (head["matrix_dataset"], head["matrix_version"]) == ("chat", 3)
 
 
+LICENSED = ("other", "terms-of-the-models-used")
+
+
+@pytest.mark.parametrize(
+    ("licences", "head", "cells"),
+    [
+        ({}, LICENSED, ["not stated"] * 3),
+        ({"teacher-1": "Apache-2.0"}, LICENSED, ["Apache-2.0", "Apache-2.0", "not stated"]),
+        (
+            {"teacher-1": "Apache-2.0", "judge-1": "MIT"},
+            LICENSED,
+            ["Apache-2.0", "Apache-2.0", "MIT"],
+        ),
+        (
+            {"teacher-1": "Apache-2.0", "judge-1": "apache-2.0", "other": "MIT"},
+            ("apache-2.0", None),
+            ["Apache-2.0", "Apache-2.0", "apache-2.0"],
+        ),
+        (
+            {"teacher-1": "LicenseRef-x](y", "judge-1": "LicenseRef-x](y"},
+            LICENSED,
+            ["LicenseRef-x\\](y"] * 3,
+        ),
+    ],
+)
+def test_the_card_lists_the_models_with_their_licences(
+    licences: dict[str, str], head: tuple[str, str | None], cells: list[str]
+) -> None:
+    text = card.render(facts([sample(1)], licences=licences))
+    found = head_of(text)
+    assert (found["license"], found.get("license_name")) == head
+    lines = text.split("| Used for |")[1].split("\n\n")[0].split("\n")[2:]
+    assert [line.split(" | ")[2] for line in lines] == cells
+
+
+def test_a_student_of_its_own_counts_among_the_models() -> None:
+    rows = [sample(1, student_model="apprentice")]
+    licences = {"teacher-1": "MIT", "judge-1": "MIT"}
+    assert facts(rows).models[2] == ("student", Share("apprentice", 1))
+    assert head_of(card.render(facts(rows, licences=licences)))["license"] == "other"
+    licences["apprentice"] = "MIT"
+    assert head_of(card.render(facts(rows, licences=licences)))["license"] == "mit"
+
+
+def test_the_chance_of_no_gradient_is_told_where_there_is_a_success_rate() -> None:
+    rates = (0.5, 0.25)
+    rows = [
+        sample(n, scores=[{"name": "success_rate", "value": rate}]) for n, rate in enumerate(rates)
+    ]
+    found = facts(rows).verifiable
+    assert found is not None
+    assert (found.prompts, found.success_rate) == (2, 0.375)
+    of_four = (2 * 0.5**4 + 0.25**4 + 0.75**4) / 2
+    assert dict(found.no_gradient)[4] == pytest.approx(of_four)
+    text = card.render(facts(rows))
+    assert f"| Groups without a gradient | {of_four:.1%} |" in text
+    assert facts([sample(1)]).verifiable is None
+    assert "no gradient" not in card.render(facts([sample(1)]))
+
+
+def test_whether_near_duplicates_were_looked_for_is_told_by_the_scores() -> None:
+    near = [{"name": "nearest_jaccard", "value": 0.1}]
+    assert facts([sample(1, scores=near)]).static
+    assert not facts([sample(1, scores=[])]).static
+    assert "static stage was off" in card.render(facts([sample(1, scores=[])]))
+
+
 def test_the_card_says_that_machines_wrote_it() -> None:
     text = card.render(facts([sample(1)]))
     assert "written by language models" in text
@@ -303,12 +497,12 @@ def test_long_examples_are_cut() -> None:
 
 @given(st.text())
 def test_yaml_strings_come_back(text: str) -> None:
-    assert yaml.safe_load(f"name: {card.yaml_string(text)}") == {"name": text}
+    assert yaml.safe_load(f"name: {yaml_string(text)}") == {"name": text}
 
 
 @given(st.text(st.sampled_from("`~\n\r a\t|#") | st.characters(codec="utf-8"), max_size=60))
 def test_a_fence_holds_its_text(text: str) -> None:
-    tokens = MarkdownIt("commonmark").parse(f"before\n\n{card.fenced(text)}\n\nafter")
+    tokens = MarkdownIt("commonmark").parse(f"before\n\n{fenced(text)}\n\nafter")
     assert [token.type for token in tokens if token.level == 0] == [
         "paragraph_open",
         "paragraph_close",
@@ -325,7 +519,7 @@ markup = st.text(
 
 @given(markup)
 def test_a_cell_reads_as_its_text(text: str) -> None:
-    table = f"| head | n |\n| --- | --- |\n| {card.cell(text, 1000)} | 7 |"
+    table = f"| head | n |\n| --- | --- |\n| {cell(text, 1000)} | 7 |"
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(table)
     cells = [token for token in tokens if token.type == "inline"]
     assert len(cells) == 4
@@ -345,7 +539,11 @@ def is_shown(character: str) -> bool:
 
 @given(st.text(max_size=40) | st.just(HOSTILE), markup)
 def test_no_text_changes_the_structure_of_a_card(long: str, short: str) -> None:
-    calm = replace(facts([sample(3)]), examples=(Example("id", "sft", (("user", "hello"),)),))
+    calm = replace(
+        facts([sample(3)]),
+        funnel=(Stage("static", 3, (("pii", 1), ("length", 1))),),
+        examples=(Example("id", "sft", (("user", "hello"),)),),
+    )
     share = (Share(short, 1),)
     wild = replace(
         calm,
@@ -355,6 +553,9 @@ def test_no_text_changes_the_structure_of_a_card(long: str, short: str) -> None:
         styles=share,
         domains=share,
         models=(("instructions", share[0]), ("responses", share[0]), ("rewards", share[0])),
+        licences={short: short},
+        funnel=(Stage(short, 3, ((short, 1), (short, 1))),),
+        recipes=(("", (short,)),),
         examples=(Example(short, short, ((short, long),)),),
     )
     calm_text, wild_text = card.render(calm), card.render(wild)

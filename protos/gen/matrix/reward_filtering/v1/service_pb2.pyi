@@ -133,14 +133,16 @@ class GetDatasetStatsResponse(_message.Message):
     def __init__(self, stats: _Optional[_Union[DatasetStats, _Mapping]] = ...) -> None: ...
 
 class ExportDatasetRequest(_message.Message):
-    __slots__ = ("dataset", "format", "shape")
+    __slots__ = ("dataset", "format", "shape", "rollouts")
     DATASET_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     SHAPE_FIELD_NUMBER: _ClassVar[int]
+    ROLLOUTS_FIELD_NUMBER: _ClassVar[int]
     dataset: str
     format: ExportFormat
     shape: str
-    def __init__(self, dataset: _Optional[str] = ..., format: _Optional[_Union[ExportFormat, str]] = ..., shape: _Optional[str] = ...) -> None: ...
+    rollouts: int
+    def __init__(self, dataset: _Optional[str] = ..., format: _Optional[_Union[ExportFormat, str]] = ..., shape: _Optional[str] = ..., rollouts: _Optional[int] = ...) -> None: ...
 
 class FileChunk(_message.Message):
     __slots__ = ("path", "data")

@@ -127,7 +127,8 @@ class RewardFilteringServiceServicer:
         is not complete. Like ReportDataset, it knows every dataset that has a table in the object store,
         also one that nobody ordered (`matrix datasets refilter --store`).
         NOT_FOUND: there is no such dataset, or nothing of it was delivered yet.
-        INVALID_ARGUMENT: an unknown format or shape, or no accepted samples yet.
+        INVALID_ARGUMENT: an unknown format or shape, no accepted samples yet or none that the shape can
+        use, or a number of rollouts that is out of range or not for the shape.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
