@@ -44,6 +44,8 @@ class FilterSpec:
     min_benign_share: float = 0.2
     language: str = ""
     max_word_jaccard: float = 0.75
+    min_trace_words: int = 3
+    max_trace_words: int = 500
 
 
 @dataclass(frozen=True, slots=True)

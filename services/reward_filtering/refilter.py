@@ -15,9 +15,11 @@ from services.events import FilterSpec, SampleJudged
 from services.kinds import Kind
 from services.reward_filtering.deciding import decided
 from services.reward_filtering.domain import Stratum
-from services.reward_filtering.recipes import coding, reasoning
+from services.reward_filtering.recipes.coding import passes
 from services.reward_filtering.recipes.desk import Desk, RunTests
 from services.reward_filtering.recipes.pairing import against_student, wants_student
+from services.reward_filtering.recipes.reasoning import answers
+from services.reward_filtering.recipes.rollouts import Check, attempted
 from services.runtime.dry_runs import unrecorded
 from services.runtime.ports import ChatModel
 from services.runtime.prompts import Prompt
@@ -25,6 +27,8 @@ from services.runtime.prompts import Prompt
 AT_ONCE = 64
 """Candidates that the student is asked about at once."""
 _ENDLESS = 1 << 40
+_CHECKS: dict[str, Check] = {"reasoning": answers, "code": passes}
+"""By recipe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +76,8 @@ async def _measured(sample: SampleJudged, again: Again) -> SampleJudged:
     unit = unrecorded(again.model).unit("refilter", sample.sample_id)
     desk = Desk(unit, judge, again.spec, again.run_tests)
     bare = replace(sample, student_responses=(), rejected=-1)
-    if again.kind.recipe == "reasoning":
-        return desk.signed(await reasoning.attempted(desk, again.kind, bare))
-    if again.kind.recipe == "code":
-        return desk.signed(await coding.attempted(desk, again.kind, bare))
+    if check := _CHECKS.get(again.kind.recipe):
+        return desk.signed(await attempted(desk, again.kind, bare, check))
     if wants_student(again.kind, again.spec):
         return desk.signed(await against_student(desk, bare))
     return sample

@@ -54,7 +54,8 @@ def rollouts(successes: int, tried: int, agreement: float = 1.0) -> SampleJudged
         for n in range(tried)
     )
     scores = {"agreement": agreement, "success_rate": successes / tried if tried else 0.0}
-    return sample(student_responses=responses, scores=scores, answer="42")
+    said = f"{ANSWER}\nAnswer: 42"
+    return sample(said=said, student_responses=responses, scores=scores, answer="42")
 
 
 def judge(
@@ -95,6 +96,44 @@ def test_an_answer_that_few_attempts_agree_on_is_not_verified() -> None:
     made = rollouts(8, 16, agreement=0.25)
     verdict = judge(made, "reasoning", stages=("static", "response", "verifiable"))
     assert (verdict.stage, verdict.reason) == ("verifiable", "unverified")
+
+
+@pytest.mark.parametrize(
+    ("trace", "reason"),
+    [
+        ("Six sevens are " + " ".join(f"{n} and" for n in range(20)), ""),
+        ("Six sevens are " + " ".join(f"{n} and" for n in range(21)), "trace_long"),
+        ("So.", "trace_short"),
+        ("", "trace_short"),
+        ("We add six. " * 12, "repetitive"),
+    ],
+)
+@pytest.mark.parametrize("answer", ["Answer: 42", r"\boxed{42}"])
+def test_a_trace_outside_of_its_bounds_is_refused_with_its_own_reason(
+    trace: str, answer: str, reason: str
+) -> None:
+    made = replace(
+        rollouts(8, 16),
+        messages=(ChatMessage("user", "How?"), ChatMessage("assistant", f"{trace}\n{answer}")),
+    )
+    bounds = {"min_trace_words": 3, "max_trace_words": 43, "min_response_words": 1}
+    stages = ("static", "response", "verifiable")
+    verdict = judge(made, "reasoning", stages=stages, **bounds)
+    assert (verdict.reason, verdict.accepted) == (reason, not reason)
+    assert verdict.stage == "response"
+    # A shorter bound for whole responses does not take the place of the trace's own reason.
+    tight = judge(made, "reasoning", stages=stages, max_response_words=20, **bounds)
+    assert tight.reason == (reason or "length")
+
+
+def test_an_order_of_before_there_were_bounds_of_traces_has_none() -> None:
+    trace = " ".join(f"{n} and {n + 1}" for n in range(400))
+    made = replace(
+        rollouts(8, 16),
+        messages=(ChatMessage("user", "How?"), ChatMessage("assistant", f"{trace}\nAnswer: 42")),
+    )
+    free = {"min_trace_words": 0, "max_trace_words": 0, "max_response_words": 9000}
+    assert judge(made, "reasoning", stages=("static", "response"), **free).accepted
 
 
 def filled_with_pairs(count: int) -> Stratum:
