@@ -65,6 +65,11 @@ class Kind:
     prompts: Mapping[str, Prompt]
     """By the name of their file, without `.md`."""
 
+    @property
+    def runs_code(self) -> bool:
+        """Whether its samples are made by executing generated code."""
+        return self.recipe == "code"
+
     def requirements(self, domain: str, seed: int) -> tuple[Requirement, ...]:
         """Return every category x complexity x style, shuffled, so that any stretch is mixed.
 

@@ -27,6 +27,7 @@ from services.message_modulation.routing import Router
 from services.reward_filtering.application import Filtering
 from services.reward_filtering.consumer import FilteringConsumer
 from services.reward_filtering.contamination import ContaminationIndex
+from services.reward_filtering.workbench import Workbench
 from services.reward_filtering.writer import DatasetWriter
 from services.runtime.journal import ModelJournal
 from services.runtime.metrics import Metrics
@@ -59,6 +60,7 @@ class Composition:
         clock: Clock,
         seeded: bool,
         benchmarks: ContaminationIndex | None = None,
+        workbench: Workbench | None = None,
     ) -> None:
         self.log = log
         self.embedder = embedder
@@ -96,6 +98,7 @@ class Composition:
             prompts_of(services.reward_filtering),
             kinds,
             clock,
+            workbench=workbench,
             benchmarks=benchmarks,
         )
         self._filtering_consumer = FilteringConsumer(self.filtering, log)

@@ -64,7 +64,7 @@ async def refilter_run(
     Raises:
         NotFound: there is no such dataset.
         Rejected: it has no candidates, `to` is taken, or a setting cannot be used.
-        Retryable: a model gave no answer in spite of retries.
+        Retryable: a model gave no answer in spite of retries, or there is no sandbox for code.
     """
     folder = out / "datasets"
     check_name(to)
@@ -109,13 +109,16 @@ async def _filtered_again(
     overrides: Mapping[str, Any],
     tell: Callable[[int, int], None],
 ) -> list[SampleJudged]:
+    workbench = Workbench()
+    if kind.runs_code:
+        await workbench.ready()
     async with open_models(choice, ModelMetrics(), out, seed=0) as models:
         again = Again(
             spec=overridden(kind.filter, models.limits | dict(overrides)),
             kind=kind,
             model=ProbedModel(models.chat),
             judge=prompts_of(services.reward_filtering)["judge"],
-            run_tests=Workbench().run_tests,
+            run_tests=workbench.run_tests,
         )
         verdicts = []
         async for verdict in refiltered(samples, again):

@@ -19,6 +19,7 @@ from services.reward_filtering.queries import VerdictIndex
 from services.reward_filtering.servicer import NAME as SERVICE
 from services.reward_filtering.servicer import PERMISSIONS, RewardFilteringServicer
 from services.reward_filtering.trial import Trials
+from services.reward_filtering.workbench import Workbench
 from services.reward_filtering.writer import MEMBER, DatasetWriter
 from services.runtime.backbone import Backbone
 from services.runtime.grpc_server import Served
@@ -47,6 +48,7 @@ def compose(backbone: Backbone) -> Composed:
         restored=[t.REWARD_FILTERING_ANSWERS.name],
     )
     journal = backbone.journal(t.REWARD_FILTERING_ANSWERS.name, ownership)
+    workbench = Workbench()
     filtering = Filtering(
         journal,
         backbone.models,
@@ -54,6 +56,7 @@ def compose(backbone: Backbone) -> Composed:
         kinds,
         backbone.clock,
         ownership.owns,
+        workbench,
         benchmarks=benchmark_index(settings.benchmarks.split(",")),
     )
     consumer = FilteringConsumer(filtering, ownership)
@@ -94,7 +97,7 @@ def compose(backbone: Backbone) -> Composed:
     verdicts = VerdictIndex(read_at, samples.publish)
     servicer = RewardFilteringServicer(
         verdicts,
-        Trials(backbone.models, backbone.models, prompts, kinds, backbone.clock),
+        Trials(backbone.models, backbone.models, prompts, kinds, backbone.clock, workbench),
         Exports(),
         open_table,
         filtering.datasets.keys(),

@@ -116,7 +116,7 @@ def test_a_trace_outside_of_its_bounds_is_refused_with_its_own_reason(
         rollouts(8, 16),
         messages=(ChatMessage("user", "How?"), ChatMessage("assistant", f"{trace}\n{answer}")),
     )
-    bounds = {"min_trace_words": 3, "max_trace_words": 43, "min_response_words": 1}
+    bounds: dict[str, Any] = {"min_trace_words": 3, "max_trace_words": 43, "min_response_words": 1}
     stages = ("static", "response", "verifiable")
     verdict = judge(made, "reasoning", stages=stages, **bounds)
     assert (verdict.reason, verdict.accepted) == (reason, not reason)
@@ -132,7 +132,7 @@ def test_an_order_of_before_there_were_bounds_of_traces_has_none() -> None:
         rollouts(8, 16),
         messages=(ChatMessage("user", "How?"), ChatMessage("assistant", f"{trace}\nAnswer: 42")),
     )
-    free = {"min_trace_words": 0, "max_trace_words": 0, "max_response_words": 9000}
+    free: dict[str, Any] = {"min_trace_words": 0, "max_trace_words": 0, "max_response_words": 9000}
     assert judge(made, "reasoning", stages=("static", "response"), **free).accepted
 
 

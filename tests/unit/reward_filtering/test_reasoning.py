@@ -1,4 +1,4 @@
-"""The reasoning recipe: which of the attempts that agree is taken, and when the student is asked."""
+"""The reasoning recipe: which attempt is taken, and when the student is asked."""
 
 from dataclasses import dataclass, field, replace
 
