@@ -139,7 +139,9 @@ def _checked(given: dict[str, Any], known: dict[str, Any], place: str) -> dict[s
     if missing:
         raise ValueError(f"{place} lacks {', '.join(missing)}")
     if unknown := sorted(given.keys() - known.keys()):
-        raise ValueError(f"{place} has unknown knobs: {', '.join(unknown)}")
+        raise ValueError(
+            f"{place} has unknown knobs: {', '.join(unknown)}; known: {', '.join(known)}"
+        )
     values = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
     for key, value in values.items():
         if not is_like(value, known[key]):

@@ -1,6 +1,7 @@
 """The one way to call a model: OpenAI-compatible HTTP, as vLLM and KServe serve it."""
 
 import asyncio
+import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -170,9 +171,19 @@ class HttpModels:
 
 def _parsed(content: bytes, parse: Callable[[Mapping[str, Any]], T]) -> T:
     try:
-        return parse(orjson.loads(content))
-    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError, AttributeError) as error:
+        return parse(_json(content))
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise Retryable(f"no such answer as asked for: {content[:200]!r}") from error
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        if b"NaN" not in content and b"Infinity" not in content:
+            raise
+        # No JSON, but what Python's own writer makes of such numbers; not worth a retry for ever.
+        return json.loads(content)
 
 
 def _cause(error: Retryable) -> str:

@@ -1,5 +1,6 @@
 """Verdicts follow from what was measured, the order's settings and the stratum; nothing else."""
 
+import math
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -160,6 +161,27 @@ def test_pairs_outside_of_their_bands_are_told_by_the_first_reason(
 ) -> None:
     verdict = judge(made, "pair", filled_with_pairs(200))
     assert (verdict.stage, verdict.reason) == (stage, reason)
+
+
+def test_pairs_that_are_alike_stand_in_the_middle_and_none_is_refused() -> None:
+    # A stratum of one, then one in which all rewards and lengths are equal: past every warm-up.
+    stratum = Stratum(granted=100)
+    for number in range(40):
+        verdict = judge(pair(number, 2.0, 1.0), "pair", stratum)
+        assert (verdict.accepted, verdict.reason) == (True, "")
+        assert verdict.scores["gap_rank"] == pytest.approx(0.5)
+        assert all(math.isfinite(value) for value in verdict.scores.values())
+        stratum.apply(verdict)
+
+
+@pytest.mark.parametrize("reward", [math.nan, math.inf, None])
+def test_a_pair_whose_rejected_response_has_no_reward_is_refused_from_the_first(
+    reward: float | None,
+) -> None:
+    made = pair(0, 2.0, 1.0)
+    response = replace(made.student_responses[0], reward=reward)
+    verdict = judge(replace(made, student_responses=(response,)), "pair")
+    assert (verdict.accepted, verdict.reason) in [(False, "no_gap"), (False, "not_preferred")]
 
 
 def test_the_verdict_on_a_pair_explains_itself() -> None:
