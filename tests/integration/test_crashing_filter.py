@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.events import InstructionGenerated, SampleJudged
-from tests.integration.mortal_filter import STRATA, DeadError, Fate, World, candidates, seen
+from tests.integration.fates import DeadError, Fate
+from tests.integration.mortal_filter import STRATA, World, candidates, seen
 
 TRIED = ("dpo", "reasoning", "code", "multi_turn", "safety")
 EACH = 2
