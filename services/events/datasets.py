@@ -45,6 +45,8 @@ class FilterSpec:
     language: str = ""
     max_word_jaccard: float = 0.75
     tell_response_words: bool = False
+    min_trace_words: int = 3
+    max_trace_words: int = 500
 
 
 @dataclass(frozen=True, slots=True)

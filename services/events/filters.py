@@ -40,6 +40,8 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "max_turns": (1, 6),
     "min_benign_share": (0.0, 1.0),
     "max_word_jaccard": (0.0, 1.0),
+    "min_trace_words": _WORDS,
+    "max_trace_words": _WORDS,
 }
 _FLAGS = ("tell_response_words",)
 _OPEN = {"max_jaccard": 0.0, "max_word_jaccard": 0.0, "reward_quantile": 1.0}
@@ -72,7 +74,7 @@ def overridden(spec: FilterSpec, overrides: Mapping[str, Any]) -> FilterSpec:
     if "stages" in values:
         values["stages"] = tuple(values["stages"])
     changed = replace(spec, **values)
-    for what in ("instruction_words", "response_words", "success", "turns"):
+    for what in ("instruction_words", "response_words", "trace_words", "success", "turns"):
         least, most = (getattr(changed, f"{end}_{what}") for end in ("min", "max"))
         if least > most:
             raise Rejected(f"filter settings: min_{what} {least} is above max_{what} {most}")

@@ -75,6 +75,11 @@ class Kind:
     steer: str = "acceptance"
     """What the budget follows, one of `STEERS`, unless an order says otherwise."""
 
+    @property
+    def runs_code(self) -> bool:
+        """Whether its samples are made by executing generated code."""
+        return self.recipe == "code"
+
     def requirements(self, domain: str, seed: int) -> tuple[Requirement, ...]:
         """Return every category x complexity x style, shuffled, so that any stretch is mixed.
 
@@ -163,7 +168,9 @@ def _checked(
     if missing := sorted(needed.keys() - given.keys()):
         raise ValueError(f"{place} lacks {', '.join(missing)}")
     if unknown := sorted(given.keys() - known.keys()):
-        raise ValueError(f"{place} has unknown knobs: {', '.join(unknown)}")
+        raise ValueError(
+            f"{place} has unknown knobs: {', '.join(unknown)}; known: {', '.join(known)}"
+        )
     values = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
     for key, value in values.items():
         if not is_like(value, known[key]):

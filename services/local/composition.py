@@ -27,6 +27,7 @@ from services.message_modulation.routing import Router
 from services.reward_filtering.application import Filtering
 from services.reward_filtering.consumer import FilteringConsumer
 from services.reward_filtering.contamination import ContaminationIndex
+from services.reward_filtering.workbench import Workbench
 from services.reward_filtering.writer import MEMBER, DatasetWriter
 from services.runtime.journal import ModelJournal
 from services.runtime.metrics import Metrics
@@ -60,6 +61,7 @@ class Composition:
         seeded: bool,
         benchmarks: ContaminationIndex | None = None,
         held_out: bool = False,
+        workbench: Workbench | None = None,
     ) -> None:
         self.log = log
         self.embedder = embedder
@@ -97,6 +99,7 @@ class Composition:
             prompts_of(services.reward_filtering),
             kinds,
             clock,
+            workbench=workbench,
             benchmarks=benchmarks,
             held_out=held_out,
         )

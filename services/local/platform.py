@@ -9,7 +9,7 @@ from pathlib import Path
 from services.agent_state.profile_files import ProfileImport
 from services.events import codec
 from services.events.topics import DATASETS, TOPICS
-from services.kinds import load_kinds
+from services.kinds import find_kind, load_kinds
 from services.local.composition import Composition
 from services.local.endpoints import OpenModels, open_models
 from services.local.log import Log
@@ -20,6 +20,7 @@ from services.local.settings import RunSettings
 from services.local.society import chosen_profiles, import_society, known_society
 from services.reward_filtering.contamination import benchmark_index
 from services.reward_filtering.export import SAMPLE_SCHEMA
+from services.reward_filtering.workbench import Workbench
 from services.runtime.ports import Clock
 from services.runtime.refusals import ProbedModel
 from services.runtime.tables import Table
@@ -72,6 +73,9 @@ class Platform:
         settings, progress = self._settings, self._progress
         kinds = load_kinds()
         check_order(settings, kinds)
+        workbench = Workbench()
+        if find_kind(kinds, settings.kind).runs_code:
+            await workbench.ready()
         benchmarks = benchmark_index(settings.benchmarks)
         profiles, fingerprint = chosen_profiles(settings.profiles, settings.agents)
         progress.problems = [str(problem) for problem in profiles.problems]
@@ -105,6 +109,7 @@ class Platform:
                         seeded=settings.deterministic,
                         benchmarks=benchmarks,
                         held_out=bool(settings.model.held_out),
+                        workbench=workbench,
                     )
                     progress.phase = "reading the log"
                     await composition.restore()

@@ -107,7 +107,8 @@ async def decide(
 
     Raises:
         Rejected: the models differ from those that it was begun with, or the name is taken.
-        Retryable: a model gave no answer in spite of retries, or the store is away.
+        Retryable: a model gave no answer in spite of retries, the store is away, or there is no
+            sandbox for code.
     """
     done = await asyncio.to_thread(unfinished.decided) if plan else 0
     accepted = await asyncio.to_thread(lambda: len(unfinished.verdicts("accepted"))) if plan else 0
@@ -131,6 +132,9 @@ async def decide(
         chance = (judged_at_random(sample, drawn) async for sample in samples)
         await _keep(unfinished, asked.to, chance, so_far, tell)
         return begun_plan
+    workbench = Workbench()
+    if kind.runs_code:
+        await workbench.ready()
     async with open_models(asked.choice, ModelMetrics(), scratch, seed=0) as models:
         begun_plan = await begun(models)
         spec = overridden(kind.filter, models.limits | dict(asked.overrides))
@@ -139,7 +143,7 @@ async def decide(
             kind=kind,
             model=ProbedModel(models.chat),
             judge=prompts_of(services.reward_filtering)["judge"],
-            run_tests=Workbench().run_tests,
+            run_tests=workbench.run_tests,
             held_out=bool(models.held_out),
         )
         if judges_student(kind, spec):

@@ -62,8 +62,8 @@ async def refilter_dataset(
         NotFound: there is no such dataset.
         Rejected: it has no candidates, the name is taken, a setting cannot be used, or differs
             from those that it was begun with.
-        Retryable: a model gave no answer in spite of retries, or the store is away; what was
-            decided is kept.
+        Retryable: a model gave no answer in spite of retries, the store is away, or there is no
+            sandbox for code; what was decided is kept.
     """
     for name in (asked.dataset, asked.to):
         check_name(name)

@@ -21,6 +21,7 @@ from services.reward_filtering.report_stream import Reports
 from services.reward_filtering.servicer import NAME as SERVICE
 from services.reward_filtering.servicer import PERMISSIONS, RewardFilteringServicer
 from services.reward_filtering.trial import Trials
+from services.reward_filtering.workbench import Workbench
 from services.reward_filtering.writer import MEMBER, DatasetWriter
 from services.runtime.backbone import Backbone
 from services.runtime.grpc_server import Served
@@ -49,6 +50,7 @@ def compose(backbone: Backbone) -> Composed:
         restored=[t.REWARD_FILTERING_ANSWERS.name],
     )
     journal = backbone.journal(t.REWARD_FILTERING_ANSWERS.name, ownership)
+    workbench = Workbench()
     filtering = Filtering(
         journal,
         backbone.models,
@@ -56,6 +58,7 @@ def compose(backbone: Backbone) -> Composed:
         kinds,
         backbone.clock,
         ownership.owns,
+        workbench,
         benchmarks=benchmark_index(settings.benchmarks.split(",")),
         held_out=bool(settings.models.held_out.url),
     )
@@ -97,7 +100,7 @@ def compose(backbone: Backbone) -> Composed:
     verdicts = VerdictIndex(read_at, samples.publish)
     servicer = RewardFilteringServicer(
         verdicts,
-        Trials(backbone.models, backbone.models, prompts, kinds, backbone.clock),
+        Trials(backbone.models, backbone.models, prompts, kinds, backbone.clock, workbench),
         Exports(licences=read_licences(settings.model_licences, "MATRIX_MODEL_LICENCES")),
         Reports(),
         open_table,

@@ -20,7 +20,7 @@ from services.reward_filtering.near_duplicates import NearDuplicates, is_duplica
 from services.reward_filtering.recipes.answering import answered
 from services.reward_filtering.recipes.coding import coded
 from services.reward_filtering.recipes.conversing import conversed
-from services.reward_filtering.recipes.desk import Desk, RunTests
+from services.reward_filtering.recipes.desk import Desk
 from services.reward_filtering.recipes.evaluating import evaluated
 from services.reward_filtering.recipes.reasoning import reasoned
 from services.reward_filtering.recipes.refusing import refused
@@ -57,7 +57,7 @@ class Filtering:
         kinds: Mapping[str, Kind],
         clock: Clock,
         owns: Callable[[str], bool] = lambda stratum: True,
-        run_tests: RunTests | None = None,
+        workbench: Workbench | None = None,
         benchmarks: ContaminationIndex | None = None,
         held_out: bool = False,
     ) -> None:
@@ -70,7 +70,7 @@ class Filtering:
         self._kinds = kinds
         self._clock = clock
         self._owns = owns
-        self._run_tests = run_tests or Workbench().run_tests
+        self._workbench = workbench or Workbench()
         self._benchmarks = benchmarks
         self._held_out = held_out
 
@@ -120,6 +120,8 @@ class Filtering:
 
         Raises:
             Rejected: its dataset is not known here.
+            Retryable: a model gave no answer in spite of retries, or there is no sandbox for its
+                code; it can be judged later, and nothing that was paid for is lost.
         """
         dataset = self.datasets.get(candidate.dataset)
         if dataset is None:
@@ -150,6 +152,8 @@ class Filtering:
         kind = find_kind(self._kinds, dataset.kind)
         # Nothing to answer is no candidate, whatever the stages.
         reason = self._static(dataset, instruction) if "static" in stages or not instruction else ""
+        if not reason and kind.runs_code:
+            await self._workbench.ready()  # Before anything is paid for code that cannot be run.
         if not reason:
             try:
                 vectors = await self._embedder.embed([instruction])
@@ -215,7 +219,7 @@ class Filtering:
     ) -> SampleJudged:
         """Return the sample with its responses and all that is measured of them."""
         judge = kind.prompts.get("judge", self._prompts["judge"])
-        desk = Desk(unit, judge, dataset.filter, self._run_tests)
+        desk = Desk(unit, judge, dataset.filter, self._workbench.run_tests)
         measured = await RECIPES[kind.recipe](desk, kind, sample)
         if self._held_out:
             measured = await evaluated(desk, measured)

@@ -11,6 +11,7 @@ from services.events import FilterSpec, SampleJudged
 from services.reward_filtering.domain import Stratum
 from services.reward_filtering.languages import language_reason
 from services.reward_filtering.recipes.pairing import pair_of
+from services.reward_filtering.recipes.reasoning import unfit_trace
 from services.reward_filtering.recipes.refusing import is_benign
 from services.reward_filtering.recipes.rollouts import success_band
 from services.reward_filtering.signal.bands import MarginBand, RipBand, margin_verdict, rip_verdict
@@ -75,6 +76,8 @@ def _response(
         seen=stratum.rewards.count,
         may_refuse=recipe == "safety" and not is_benign(sample.requirement),
     )
+    if recipe == "reasoning" and reason in ("", "length", "repetitive", "reward_quantile"):
+        reason = unfit_trace(spec, answer) or reason
     if reason in ("", "reward_quantile"):
         reason = _form(spec, recipe, sample, answer) or reason
     if not reason and recipe != "code":

@@ -15,10 +15,12 @@ from services.events import FilterSpec, SampleJudged
 from services.kinds import Kind
 from services.reward_filtering.deciding import decided
 from services.reward_filtering.domain import Stratum
-from services.reward_filtering.recipes import coding, reasoning
+from services.reward_filtering.recipes.coding import passes
 from services.reward_filtering.recipes.desk import Desk, RunTests
 from services.reward_filtering.recipes.evaluating import evaluated
 from services.reward_filtering.recipes.pairing import against_student, wants_student
+from services.reward_filtering.recipes.reasoning import answers
+from services.reward_filtering.recipes.rollouts import Check, attempted
 from services.runtime.dry_runs import unrecorded
 from services.runtime.ports import ChatModel
 from services.runtime.prompts import Prompt
@@ -28,6 +30,8 @@ AT_ONCE = 64
 HAS_RESPONSE = "stage != 'static' AND chosen >= 0"
 """`has_response` of the rows of a table, in SQL."""
 _ENDLESS = 1 << 40
+_CHECKS: dict[str, Check] = {"reasoning": answers, "code": passes}
+"""By recipe."""
 
 Strata = defaultdict[str, Stratum]
 """By name; what the next verdict depends on."""
@@ -108,10 +112,8 @@ async def _measured(sample: SampleJudged, again: Again) -> SampleJudged:
     unit = unrecorded(again.model).unit("refilter", sample.sample_id)
     desk = Desk(unit, judge, again.spec, again.run_tests)
     bare = replace(sample, student_responses=(), rejected=-1)
-    if again.kind.recipe == "reasoning":
-        sample = await reasoning.attempted(desk, again.kind, bare)
-    elif again.kind.recipe == "code":
-        sample = await coding.attempted(desk, again.kind, bare)
+    if check := _CHECKS.get(again.kind.recipe):
+        sample = await attempted(desk, again.kind, bare, check)
     elif judges_student(again.kind, again.spec):
         sample = await against_student(desk, bare)
     if again.held_out:

@@ -25,14 +25,27 @@ UNSURE_IDENTIFIERS = frozenset({"name", "titled name", "address"})
 LOOP_WINDOW = 100
 """Words that repetition is measured over: the longer a natural text, the more it repeats."""
 
-LOOP_SHARE = 0.2
-"""Share of a window that its most frequent 4-gram may cover (Gopher, arXiv 2112.11446, table A1,
-takes 0.16 for whole documents), and share of a text's lines that one line may be."""
+LOOP_GRAM = 12
+"""Words that have to come again as they were. Reasoning says "the price of one ..." in each of its
+steps, but each step has something new: shorter runs repeat in half of all natural traces."""
 
-LOOP_COUNT = 3
-"""Times that a 4-gram or a line has to occur to be a loop."""
+LOOP_SHARE = 0.35
+"""Share of a window that may stand in such repeats."""
 
-DISTINCT_SHARE = 0.3
+LINE_SHARE = 0.2
+"""Share of a text's lines that one line may be."""
+
+LINE_COUNT = 3
+"""Times that a line may occur whatever its share."""
+
+LONGEST_CYCLE = LOOP_WINDOW // 3
+CYCLING_WORDS = 30
+"""Words that may go round in one cycle, three times or more: "2 + 2 + 2 + 2" is no loop."""
+
+LEAST_WORDS = 10
+"""A text of fewer words is no loop."""
+
+DISTINCT_SHARE = 0.15
 """Share of a window's words that are distinct, at least."""
 
 
@@ -81,34 +94,64 @@ def words(text: str) -> list[str]:
     return [word for word in found if word]
 
 
-def _windows(found: list[str]) -> Iterator[list[str]]:
-    for start in range(0, max(1, len(found) - LOOP_WINDOW + 1), LOOP_WINDOW):
-        yield found[start : start + LOOP_WINDOW]
+def _windows(length: int) -> Iterator[slice]:
+    for start in range(0, max(1, length - LOOP_WINDOW + 1), LOOP_WINDOW):
+        yield slice(start, start + LOOP_WINDOW)
     # Models fall into loops at the end of a text: it is a window of its own.
-    yield found[-LOOP_WINDOW:]
+    yield slice(max(0, length - LOOP_WINDOW), length)
+
+
+def _repeats(found: list[str]) -> list[bool]:
+    """Tell of each word whether it stands in a run that came within the window before it."""
+    before: dict[tuple[str, ...], int] = {}
+    repeated = [False] * len(found)
+    for start in range(len(found) - LOOP_GRAM + 1):
+        end = start + LOOP_GRAM
+        gram = tuple(found[start:end])
+        if start - before.get(gram, -LOOP_WINDOW - 1) <= LOOP_WINDOW:
+            repeated[start:end] = [True] * LOOP_GRAM
+        before[gram] = start
+    return repeated
+
+
+def _cycling(found: list[str]) -> int:
+    """Return the most words in a row that go round in one cycle, three times or more."""
+    most = 0
+    for cycle in range(1, min(LONGEST_CYCLE, len(found) // 3) + 1):
+        run = 0
+        for word, earlier in zip(found[cycle:], found, strict=False):
+            run = run + 1 if word == earlier else 0
+            if run >= 2 * cycle:
+                most = max(most, run + cycle)
+    return most
 
 
 def is_repetitive(text: str) -> bool:
     """Tell whether a text runs in a loop.
 
-    That is a window of `LOOP_WINDOW` words of which one 4-gram covers more than `LOOP_SHARE` or
-    fewer than `DISTINCT_SHARE` are distinct (from 10 words on), or a line of three words or more
-    that makes up more than `LOOP_SHARE` of all lines. Fenced code repeats by nature: only the
-    rule for lines holds for it.
+    That is: a window of `LOOP_WINDOW` words of which more than `LOOP_SHARE` stand in runs of
+    `LOOP_GRAM` words that came shortly before, or fewer than `DISTINCT_SHARE` are distinct;
+    `CYCLING_WORDS` in a row that go round in one cycle, or more than half of a shorter text; or a
+    line of three words or more that makes up more than `LINE_SHARE` of all lines. Fenced code
+    repeats by nature: only the rule for lines holds for it.
     """
     lines = [line.strip() for line in text.splitlines() if len(line.split()) >= 3]
     if lines:
         most = max(Counter(lines).values())
-        if most > LOOP_COUNT and most > LOOP_SHARE * len(lines):
+        if most > LINE_COUNT and most > LINE_SHARE * len(lines):
             return True
-    for window in _windows(words(re.sub(r"```.*?(?:```|\Z)", " ", text, flags=re.DOTALL))):
-        if len(window) < 10:
-            continue
-        if len(set(window)) < DISTINCT_SHARE * len(window):
+    found = words(re.sub(r"```.*?(?:```|\Z)", " ", text, flags=re.DOTALL))
+    if len(found) < LEAST_WORDS:
+        return False
+    cycling = _cycling(found)
+    if cycling >= CYCLING_WORDS or (cycling >= LEAST_WORDS and 2 * cycling > len(found)):
+        return True
+    repeated = _repeats(found)
+    for window in _windows(len(found)):
+        length = len(found[window])
+        if len(set(found[window])) < DISTINCT_SHARE * length:
             return True
-        grams = Counter(zip(window, window[1:], window[2:], window[3:], strict=False))
-        most = max(grams.values())
-        if most >= LOOP_COUNT and 4 * most > LOOP_SHARE * len(window):
+        if sum(repeated[window]) > LOOP_SHARE * length:
             return True
     return False
 

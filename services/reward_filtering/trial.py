@@ -16,6 +16,7 @@ from services.events import (
 from services.events.filters import overridden
 from services.kinds import Kind, find_kind
 from services.reward_filtering.application import Filtering
+from services.reward_filtering.workbench import Workbench
 from services.runtime.asking import whole_sentences
 from services.runtime.dry_runs import unrecorded
 from services.runtime.errors import Rejected
@@ -89,6 +90,7 @@ class Trials:
         prompts: dict[str, Prompt],
         kinds: Mapping[str, Kind],
         clock: Clock,
+        workbench: Workbench | None = None,
     ) -> None:
         """Set up.
 
@@ -98,12 +100,14 @@ class Trials:
             prompts: Of this service.
             kinds: Of datasets.
             clock: Of the verdicts.
+            workbench: Where code is run.
         """
         self._model = model
         self._embedder = embedder
         self._prompts = prompts
         self._kinds = kinds
         self._clock = clock
+        self._workbench = workbench or Workbench()
 
     async def judge(
         self, instruction: str, responses: Sequence[str], kind: str, overrides: Mapping[str, Any]
@@ -119,14 +123,19 @@ class Trials:
         Raises:
             NotFound: no such kind.
             Rejected: no instruction, too many or too long texts, or a setting out of its range.
-            Retryable: a model did not answer.
+            Retryable: a model did not answer, or there is no sandbox for code.
         """
         _check_texts(instruction, responses)
         name = kind or USUAL_KIND
         found = find_kind(self._kinds, name)
         model = _Responding(self._model, responses)
         filtering = Filtering(
-            unrecorded(model), self._embedder, self._prompts, self._kinds, self._clock
+            unrecorded(model),
+            self._embedder,
+            self._prompts,
+            self._kinds,
+            self._clock,
+            workbench=self._workbench,
         )
         filtering.set_dataset(
             DatasetDeclared(

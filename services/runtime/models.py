@@ -189,16 +189,19 @@ class HttpModels:
 
 def _parsed(content: bytes, parse: Callable[[Mapping[str, Any]], T]) -> T:
     try:
-        return parse(_loaded(content))
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        return parse(_json(content))
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise Retryable(f"no such answer as asked for: {content[:200]!r} ({error})") from error
 
 
-def _loaded(content: bytes) -> Any:
+def _json(content: bytes) -> Any:
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError:
-        return json.loads(content)  # It takes NaN, which servers in Python write.
+        if b"NaN" not in content and b"Infinity" not in content:
+            raise
+        # No JSON, but what Python's own writer makes of such numbers; not worth a retry for ever.
+        return json.loads(content)
 
 
 def _cause(error: Retryable) -> str:

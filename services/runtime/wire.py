@@ -108,13 +108,16 @@ def parse_chat(fields: Mapping[str, Any]) -> ChatAnswer:
 
 
 def _completion(choice: Mapping[str, Any]) -> Completion:
+    # A probability that is no number says nothing of its token.
     logprobs = (choice.get("logprobs") or {}).get("content") or []
     first = logprobs[0]["top_logprobs"] if logprobs else []
     return Completion(
         text=_typed(choice["message"]["content"] or "", str),
         finish_reason=_typed(choice["finish_reason"] or "stop", str),
         first_token_logprobs={
-            _typed(item["token"], str): _number(item["logprob"]) for item in first
+            _typed(item["token"], str): _number(item["logprob"])
+            for item in first
+            if item["logprob"] is not None and math.isfinite(item["logprob"])
         },
     )
 
@@ -127,4 +130,7 @@ def _typed(value: object, kind: type[T]) -> T:
 
 
 def _number(value: object) -> float:
-    return value if type(value) is float else float(_typed(value, int))
+    number = value if type(value) is float else float(_typed(value, int))
+    if not math.isfinite(number):
+        raise TypeError(f"{number} instead of a finite number")
+    return number

@@ -71,6 +71,30 @@ async def test_a_json_schema_as_vllm_takes_it() -> None:
     assert answer.completions[0].first_token_logprobs == {}
 
 
+@pytest.mark.parametrize("bad", ["NaN", "-Infinity", "null"])
+async def test_a_probability_that_is_no_number_is_left_out_and_the_others_count(bad: str) -> None:
+    exchange = recording("chat_n3_logprobs")["json"]
+    answer = orjson.dumps(exchange).decode()
+    first = exchange["choices"][0]["logprobs"]["content"][0]["top_logprobs"][0]
+    number = orjson.dumps(first["logprob"]).decode()
+    answer = answer.replace(f'"logprob":{number}', f'"logprob":{bad}')
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(Scripted(http(200, answer.encode())))
+        models = await models_at(server, stack)
+        got = await models.chat("reward", "judge", ChatRequest(COLOURS, 3, n=3, top_logprobs=2))
+    assert bad in answer
+    assert set(got.completions[0].first_token_logprobs) == {"there", "1"} - {first["token"]}
+
+
+async def test_a_vector_that_is_no_number_is_no_vector() -> None:
+    answer = http(200, b'{"data": [{"index": 0, "embedding": [NaN, 0.5]}]}')
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(Scripted(answer))
+        models = await models_at(server, stack)
+        with pytest.raises(Retryable, match="no such answer as asked for"):
+            await models.embed(["a"])
+
+
 async def test_what_is_not_asked_for_is_not_sent() -> None:
     body, _ = await asked(ChatRequest(COLOURS, 60), "chat")
     assert body.keys() == {"model", "messages", "max_tokens", "temperature"}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from services.events import ChatMessage, SampleJudged
 from services.kinds import Kind
 from services.reward_filtering.recipes.desk import Desk, recorded
-from services.reward_filtering.recipes.rollouts import CORRECT, rolled_out
+from services.reward_filtering.recipes.rollouts import CORRECT, attempted
 from services.reward_filtering.verdicts import best_of
 from services.runtime.ports import Message
 
@@ -29,7 +29,7 @@ async def coded(desk: Desk, kind: Kind, sample: SampleJudged) -> SampleJudged:
     when it reaches `min_agreement`: else the tests are as likely wrong as the solutions.
 
     Raises:
-        Retryable: a model gave no answer in spite of retries.
+        Retryable: a model gave no answer in spite of retries, or there is no sandbox.
     """
     instruction = sample.messages[0].content
     prompt = kind.prompts["answer"].render(instruction=instruction)
@@ -58,23 +58,16 @@ async def coded(desk: Desk, kind: Kind, sample: SampleJudged) -> SampleJudged:
     )
     if chosen < 0:
         return sample
-    return await attempted(desk, kind, sample)
+    return await attempted(desk, kind, sample, passes)
 
 
-async def attempted(desk: Desk, kind: Kind, sample: SampleJudged) -> SampleJudged:
-    """Return the sample with the student's rollouts, if enough solutions pass its tests.
+async def passes(desk: Desk, sample: SampleJudged, text: str) -> str:
+    """Return how the sample's tests ended on the code of a response.
 
     Raises:
-        Retryable: a model gave no answer in spite of retries.
+        Retryable: there is no sandbox to run them in.
     """
-    if not sample.answer or sample.scores.get("agreement", 0.0) < desk.spec.min_agreement:
-        return sample
-
-    async def check(text: str) -> str:
-        return await _outcome(desk, text, sample.tests)
-
-    prompt = kind.prompts["answer"].render(instruction=sample.messages[0].content)
-    return await rolled_out(desk, sample, prompt, check)
+    return await _outcome(desk, text, sample.tests)
 
 
 async def _outcome(desk: Desk, text: str, tests: str) -> str:

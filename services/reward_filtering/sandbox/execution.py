@@ -83,7 +83,7 @@ class Sandbox:
             sandbox = cls(candidate, slots, readable_files, folder)
             try:
                 outcome = await sandbox._run("x = 1", "assert x == 1", PROBE)
-            except (Refused, FileNotFoundError) as refusal:
+            except Refused as refusal:
                 reasons.append(f"{candidate}: {refusal}")
                 continue
             if outcome.passed:
@@ -113,7 +113,10 @@ class Sandbox:
                 ) from None
 
     async def _run(self, solution: str, tests: str, limits: Limits) -> Outcome:
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self._folder))
+        try:
+            folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self._folder))
+        except OSError as error:  # No place, or not ours to write: nothing of the code's doing.
+            raise Refused(f"no private folder can be made: {error}") from error
         # A task of its own: a start that is cancelled half-way would leave what has been started.
         starting = asyncio.create_task(self._start(folder, limits))
         try:
@@ -123,15 +126,18 @@ class Sandbox:
             await _uninterrupted(_clear(starting, folder))
 
     async def _start(self, folder: Path, limits: Limits) -> Process:
-        return await asyncio.create_subprocess_exec(
-            *command(self.isolation, limits),
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE,
-            env=ENVIRONMENT,
-            cwd=folder,
-            start_new_session=True,
-        )
+        try:
+            return await asyncio.create_subprocess_exec(
+                *command(self.isolation, limits),
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=PIPE,
+                env=ENVIRONMENT,
+                cwd=folder,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise Refused(f"no process can be started: {error}") from error
 
     async def _outcome(
         self, process: Process, folder: Path, solution: str, tests: str, limits: Limits

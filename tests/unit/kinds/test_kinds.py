@@ -98,13 +98,21 @@ def test_a_folder_more_is_a_kind_more(folder: Path) -> None:
     [
         ("^styles = .*$", "", "lacks styles"),
         ("^complexities = ", "complexity = ", "lacks complexities"),
-        ("^styles = ", "colour = 1\nstyles = ", "has unknown knobs: colour"),
+        (
+            "^styles = ",
+            "colour = 1\nstyles = ",
+            "unknown knobs: colour; known: description, rec",
+        ),
         (r"^\[filter\]$", "", "lacks filter"),
         ('^recipe = "answer"$', 'recipe = "stew"', "recipe 'stew' is unknown; known: answer, pair"),
         ('^recipe = "answer"$', 'recipe = "code"', "'code' takes answer.md, tests.md beside it"),
         ("^reward_quantile = .*$", "reward_quantile = 1.5", "reward_quantile is 1.5: give 0"),
         ("^stages = .*$", 'stages = ["taste"]', "give each of static, response"),
-        ("^responses = ", "answers = 1\nresponses = ", r"\[filter\] has unknown knobs: answers"),
+        (
+            "^responses = ",
+            "answers = 1\nresponses = ",
+            r"\[filter\] .* knobs: answers; known: stages",
+        ),
         ("^responses = .*$", 'responses = "4"', r"\[filter\] responses is '4', expected the like"),
         ("^complexities = .*$", "complexities = 2", r"complexities is 2, expected the like of \(0"),
         ("^complexities = .*$", "complexities = []", r"complexities is \(\), expected the like"),

@@ -1,5 +1,6 @@
 """Verdicts follow from what was measured, the order's settings and the stratum; nothing else."""
 
+import math
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -54,7 +55,8 @@ def rollouts(successes: int, tried: int, agreement: float = 1.0) -> SampleJudged
         for n in range(tried)
     )
     scores = {"agreement": agreement, "success_rate": successes / tried if tried else 0.0}
-    return sample(student_responses=responses, scores=scores, answer="42")
+    said = f"{ANSWER}\nAnswer: 42"
+    return sample(said=said, student_responses=responses, scores=scores, answer="42")
 
 
 def judge(
@@ -97,6 +99,44 @@ def test_an_answer_that_few_attempts_agree_on_is_not_verified() -> None:
     assert (verdict.stage, verdict.reason) == ("verifiable", "unverified")
 
 
+@pytest.mark.parametrize(
+    ("trace", "reason"),
+    [
+        ("Six sevens are " + " ".join(f"{n} and" for n in range(20)), ""),
+        ("Six sevens are " + " ".join(f"{n} and" for n in range(21)), "trace_long"),
+        ("So.", "trace_short"),
+        ("", "trace_short"),
+        ("We add six. " * 12, "repetitive"),
+    ],
+)
+@pytest.mark.parametrize("answer", ["Answer: 42", r"\boxed{42}"])
+def test_a_trace_outside_of_its_bounds_is_refused_with_its_own_reason(
+    trace: str, answer: str, reason: str
+) -> None:
+    made = replace(
+        rollouts(8, 16),
+        messages=(ChatMessage("user", "How?"), ChatMessage("assistant", f"{trace}\n{answer}")),
+    )
+    bounds: dict[str, Any] = {"min_trace_words": 3, "max_trace_words": 43, "min_response_words": 1}
+    stages = ("static", "response", "verifiable")
+    verdict = judge(made, "reasoning", stages=stages, **bounds)
+    assert (verdict.reason, verdict.accepted) == (reason, not reason)
+    assert verdict.stage == "response"
+    # A shorter bound for whole responses does not take the place of the trace's own reason.
+    tight = judge(made, "reasoning", stages=stages, max_response_words=20, **bounds)
+    assert tight.reason == (reason or "length")
+
+
+def test_an_order_of_before_there_were_bounds_of_traces_has_none() -> None:
+    trace = " ".join(f"{n} and {n + 1}" for n in range(400))
+    made = replace(
+        rollouts(8, 16),
+        messages=(ChatMessage("user", "How?"), ChatMessage("assistant", f"{trace}\nAnswer: 42")),
+    )
+    free: dict[str, Any] = {"min_trace_words": 0, "max_trace_words": 0, "max_response_words": 9000}
+    assert judge(made, "reasoning", stages=("static", "response"), **free).accepted
+
+
 def filled_with_pairs(count: int) -> Stratum:
     stratum = Stratum(granted=10_000)
     for number in range(count):
@@ -121,6 +161,27 @@ def test_pairs_outside_of_their_bands_are_told_by_the_first_reason(
 ) -> None:
     verdict = judge(made, "pair", filled_with_pairs(200))
     assert (verdict.stage, verdict.reason) == (stage, reason)
+
+
+def test_pairs_that_are_alike_stand_in_the_middle_and_none_is_refused() -> None:
+    # A stratum of one, then one in which all rewards and lengths are equal: past every warm-up.
+    stratum = Stratum(granted=100)
+    for number in range(40):
+        verdict = judge(pair(number, 2.0, 1.0), "pair", stratum)
+        assert (verdict.accepted, verdict.reason) == (True, "")
+        assert verdict.scores["gap_rank"] == pytest.approx(0.5)
+        assert all(math.isfinite(value) for value in verdict.scores.values())
+        stratum.apply(verdict)
+
+
+@pytest.mark.parametrize("reward", [math.nan, math.inf, None])
+def test_a_pair_whose_rejected_response_has_no_reward_is_refused_from_the_first(
+    reward: float | None,
+) -> None:
+    made = pair(0, 2.0, 1.0)
+    response = replace(made.student_responses[0], reward=reward)
+    verdict = judge(replace(made, student_responses=(response,)), "pair")
+    assert (verdict.accepted, verdict.reason) in [(False, "no_gap"), (False, "not_preferred")]
 
 
 def test_the_verdict_on_a_pair_explains_itself() -> None:

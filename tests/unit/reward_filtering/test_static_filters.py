@@ -22,6 +22,12 @@ EXAMPLES = [
     .read_text(encoding="utf-8")
     .splitlines()
 ]
+TRACES = [
+    json.loads(line)
+    for line in (Path(__file__).parents[2] / "data" / "repetition_examples.jsonl")
+    .read_text(encoding="utf-8")
+    .splitlines()
+]
 LIMITS = StaticLimits(min_words=4, max_words=60)
 
 
@@ -112,6 +118,26 @@ PROSE = (
 )
 def test_loops_are_repetitive(text: str) -> None:
     assert is_repetitive(text)
+
+
+def test_loops_are_told_from_traces_that_repeat_their_phrases() -> None:
+    natural = {example["text"] for example in TRACES if not example["loop"]}
+    loops = {example["text"] for example in TRACES if example["loop"]}
+    said = {text for text in natural | loops if is_repetitive(text)}
+    precision, recall = len(said & loops) / len(said), len(said & loops) / len(loops)
+    print(f"loops: {len(loops)} and {len(natural)} natural texts,", end=" ")
+    print(f"precision {precision:.3f}, recall {recall:.3f}; wrong: {said ^ loops}")
+    assert len(natural) >= 40
+    assert len(loops) >= 20
+    # A legitimate trace that is thrown away is paid for; a loop that is kept has a low reward.
+    assert precision == 1.0
+    assert recall >= 0.9
+
+
+@given(st.sampled_from(TRACES), st.integers(0, 3))
+def test_a_trace_that_falls_into_a_loop_is_one(example: dict[str, str], cycle: int) -> None:
+    tail = ("so", "so it is", "the answer is twelve", "we add one more and go on")[cycle]
+    assert is_repetitive(f"{example['text']} {' '.join([tail] * (60 // len(tail.split())))}")
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,7 @@ class Requirement(_message.Message):
     def __init__(self, requirement_id: _Optional[str] = ..., category: _Optional[str] = ..., complexity: _Optional[int] = ..., style: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
 class FilterSpec(_message.Message):
-    __slots__ = ("stages", "responses", "max_response_tokens", "min_instruction_words", "max_instruction_words", "min_response_words", "max_response_words", "max_jaccard", "min_distance", "reward_quantile", "student_responses", "rip_quantile", "margin_quantile", "max_length_ratio", "rollouts", "screening_rollouts", "min_success", "max_success", "min_turns", "max_turns", "min_benign_share", "min_chance", "min_agreement", "language", "max_word_jaccard", "tell_response_words")
+    __slots__ = ("stages", "responses", "max_response_tokens", "min_instruction_words", "max_instruction_words", "min_response_words", "max_response_words", "max_jaccard", "min_distance", "reward_quantile", "student_responses", "rip_quantile", "margin_quantile", "max_length_ratio", "rollouts", "screening_rollouts", "min_success", "max_success", "min_turns", "max_turns", "min_benign_share", "min_chance", "min_agreement", "language", "max_word_jaccard", "tell_response_words", "min_trace_words", "max_trace_words")
     STAGES_FIELD_NUMBER: _ClassVar[int]
     RESPONSES_FIELD_NUMBER: _ClassVar[int]
     MAX_RESPONSE_TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -234,6 +234,8 @@ class FilterSpec(_message.Message):
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     MAX_WORD_JACCARD_FIELD_NUMBER: _ClassVar[int]
     TELL_RESPONSE_WORDS_FIELD_NUMBER: _ClassVar[int]
+    MIN_TRACE_WORDS_FIELD_NUMBER: _ClassVar[int]
+    MAX_TRACE_WORDS_FIELD_NUMBER: _ClassVar[int]
     stages: _containers.RepeatedScalarFieldContainer[str]
     responses: int
     max_response_tokens: int
@@ -260,7 +262,9 @@ class FilterSpec(_message.Message):
     language: str
     max_word_jaccard: float
     tell_response_words: bool
-    def __init__(self, stages: _Optional[_Iterable[str]] = ..., responses: _Optional[int] = ..., max_response_tokens: _Optional[int] = ..., min_instruction_words: _Optional[int] = ..., max_instruction_words: _Optional[int] = ..., min_response_words: _Optional[int] = ..., max_response_words: _Optional[int] = ..., max_jaccard: _Optional[float] = ..., min_distance: _Optional[float] = ..., reward_quantile: _Optional[float] = ..., student_responses: _Optional[int] = ..., rip_quantile: _Optional[float] = ..., margin_quantile: _Optional[float] = ..., max_length_ratio: _Optional[float] = ..., rollouts: _Optional[int] = ..., screening_rollouts: _Optional[int] = ..., min_success: _Optional[float] = ..., max_success: _Optional[float] = ..., min_turns: _Optional[int] = ..., max_turns: _Optional[int] = ..., min_benign_share: _Optional[float] = ..., min_chance: _Optional[float] = ..., min_agreement: _Optional[float] = ..., language: _Optional[str] = ..., max_word_jaccard: _Optional[float] = ..., tell_response_words: _Optional[bool] = ...) -> None: ...
+    min_trace_words: int
+    max_trace_words: int
+    def __init__(self, stages: _Optional[_Iterable[str]] = ..., responses: _Optional[int] = ..., max_response_tokens: _Optional[int] = ..., min_instruction_words: _Optional[int] = ..., max_instruction_words: _Optional[int] = ..., min_response_words: _Optional[int] = ..., max_response_words: _Optional[int] = ..., max_jaccard: _Optional[float] = ..., min_distance: _Optional[float] = ..., reward_quantile: _Optional[float] = ..., student_responses: _Optional[int] = ..., rip_quantile: _Optional[float] = ..., margin_quantile: _Optional[float] = ..., max_length_ratio: _Optional[float] = ..., rollouts: _Optional[int] = ..., screening_rollouts: _Optional[int] = ..., min_success: _Optional[float] = ..., max_success: _Optional[float] = ..., min_turns: _Optional[int] = ..., max_turns: _Optional[int] = ..., min_benign_share: _Optional[float] = ..., min_chance: _Optional[float] = ..., min_agreement: _Optional[float] = ..., language: _Optional[str] = ..., max_word_jaccard: _Optional[float] = ..., tell_response_words: _Optional[bool] = ..., min_trace_words: _Optional[int] = ..., max_trace_words: _Optional[int] = ...) -> None: ...
 
 class Grant(_message.Message):
     __slots__ = ("stratum", "granted", "recall")
