@@ -28,7 +28,7 @@ CHUNK = 1000
 MAX_SIZE = 1_000_000_000
 MAX_WEIGHT = 1000.0
 _INT64 = range(-(2**63), 2**63)
-_NAME = re.compile(r"[^\W_][\w.-]{0,59}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 """Fits in 255 bytes, which file systems take, whatever the script."""
 _KNOBS = tuple(field.name for field in fields(Knobs))
 _SPECIFIED = ("kind", "domain", "continuous", "size", "weight", "seed", *_KNOBS, "filter")
@@ -43,8 +43,8 @@ def check_name(name: str) -> None:
     """
     if not _NAME.fullmatch(name):
         raise Rejected(
-            f"dataset name {name!r} cannot be a folder's name: use letters, digits, '-', '_' and "
-            "'.', at most 60, and begin with a letter or digit"
+            f"dataset name {name!r} cannot be a folder's name: use letters of ASCII, digits, '-', "
+            "'_' and '.', at most 60, and begin with a letter or digit"
         )
 
 

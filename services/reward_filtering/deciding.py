@@ -76,13 +76,15 @@ def _response(
         seen=stratum.rewards.count,
         may_refuse=recipe == "safety" and not is_benign(sample.requirement),
     )
+    if recipe == "reasoning" and reason == "no_reward" and sample.rewards and not sample.answer:
+        reason = "no_answer"
     if recipe == "reasoning" and reason in ("", "length", "repetitive", "reward_quantile"):
         reason = unfit_trace(spec, answer) or reason
     if reason in ("", "reward_quantile"):
         reason = _form(spec, recipe, sample, answer) or reason
     if not reason and recipe != "code":
         reason = language_reason(answer, spec.language)
-    if "response" not in spec.stages and reason != "no_reward":
+    if "response" not in spec.stages and reason not in ("no_reward", "no_answer"):
         reason = ""
     return reason, scores
 

@@ -19,18 +19,12 @@ from services.reward_filtering.card_facts import (
     VerifiableFacts,
 )
 from services.reward_filtering.report_facts import Stage
-from services.reward_filtering.score_columns import score_names, scores_named
+from services.reward_filtering.score_columns import MODEL_COLUMNS, score_names, scores_named
 from services.reward_filtering.signal.learnability import no_gradient_chance
 
 GROUPS = (4, 8, 16, 32)
 """Rollouts in a group, for which the chance of no gradient is told."""
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
-_MODELS = {
-    "instructions": "instruction_model",
-    "responses": "response_model",
-    "student": "student_model",
-    "rewards": "reward_model",
-}
 FACT_COLUMNS = (
     "id",
     "kind",
@@ -44,7 +38,7 @@ FACT_COLUMNS = (
     "scenario_id",
     "group_id",
     "agent_id",
-    *_MODELS.values(),
+    *MODEL_COLUMNS.values(),
     "calls",
     "prompt_tokens",
     "completion_tokens",
@@ -103,7 +97,7 @@ def facts_of(
         agents=pc.count_distinct(rows["agent_id"]).as_py(),
         models=tuple(
             (use, share)
-            for use, column in _MODELS.items()
+            for use, column in MODEL_COLUMNS.items()
             for share in _shares(rows[column])
             if share.name
         ),

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from services.reward_filtering.histograms import histogram
 from services.reward_filtering.recipes.desk import UNJUDGED
 from services.reward_filtering.report_facts import Picture, Report, ReportExample, Split, Stage
-from services.reward_filtering.score_columns import score_names, scores_named
+from services.reward_filtering.score_columns import MODEL_COLUMNS, score_names, scores_named
 from services.reward_filtering.static_filters import words
 from services.runtime.errors import Rejected
 
@@ -33,12 +33,6 @@ _EVIDENCE = {
 """A score that only candidates have which reached the stage; the other stages are never off."""
 _FIRST_OF_STRATUM = 2.0
 """`nearest_distance` of a candidate without anything accepted before it."""
-_MODELS = {
-    "instructions": "instruction_model",
-    "responses": "response_model",
-    "student": "student_model",
-    "rewards": "reward_model",
-}
 REPORT_COLUMNS = (
     "id",
     "kind",
@@ -56,7 +50,7 @@ REPORT_COLUMNS = (
     "scenario_id",
     "group_id",
     "agent_id",
-    *_MODELS.values(),
+    *MODEL_COLUMNS.values(),
     "calls",
     "prompt_tokens",
     "completion_tokens",
@@ -97,7 +91,7 @@ def report_of(dataset: str, accepted: pa.Table, rejected: pa.Table) -> Report:
         completion_tokens=pc.sum(every["completion_tokens"]).as_py(),
         models=tuple(
             (use, names)
-            for use, column in _MODELS.items()
+            for use, column in MODEL_COLUMNS.items()
             if (names := tuple(sorted(filter(None, set(every[column].to_pylist())))))
         ),
         funnel=funnel_of(taken, others),
@@ -148,14 +142,17 @@ def funnel_of(accepted: pa.Table, rejected: pa.Table) -> tuple[Stage, ...]:
 def _pictures(taken: pa.Table, others: pa.Table) -> Iterable[Picture]:
     measures: tuple[tuple[str, str, Any], ...] = (
         ("Reward of the response taken", "nats", _rewards),
+        (
+            "Held-out reward of the response taken, which has no say",
+            "nats",
+            lambda rows: scores_named(rows, "held_out_reward"),
+        ),
         ("Length of the instruction", "words", lambda rows: _lengths(rows, "user")),
         ("Length of the last response", "words", lambda rows: _lengths(rows, "assistant")),
         (
             "Distance to the nearest accepted instruction, by embedding",
             "1 - cosine",
-            lambda rows: [
-                d for d in scores_named(rows, "nearest_distance") if d < _FIRST_OF_STRATUM
-            ],
+            _distances,
         ),
         (
             "Likeness to the nearest accepted instruction, by words",

@@ -1,9 +1,18 @@
-"""The column `scores` of the dataset tables: a list of names and values in each row."""
+"""Columns of the dataset tables that name what they hold: scores and models."""
 
 from math import isfinite
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+MODEL_COLUMNS = {
+    "instructions": "instruction_model",
+    "responses": "response_model",
+    "student": "student_model",
+    "rewards": "reward_model",
+    "held-out rewards": "held_out_model",
+}
+"""What models are used for, and the columns that name them."""
 
 
 def score_names(rows: pa.Table) -> set[str]:

@@ -253,3 +253,14 @@ def test_the_funnel_adds_up_and_a_repeat_changes_nothing(recipes: list[str]) -> 
         reasons[verdict.reason] += 1
     assert reasons.total() == len(stratum.judged) == len(recipes)
     assert reasons[""] == stratum.accepted
+
+
+def test_a_problem_without_an_answer_that_is_agreed_upon_says_so() -> None:
+    open_problem = sample(chosen=-1, rewards=(1.0, -100.0), answer="")
+    assert judge(open_problem, "reasoning").reason == "no_answer"
+    assert judge(open_problem, "reasoning", stages=()).reason == "no_answer"
+    # Without a response, or a reward for any that gives the answer, that is the reason.
+    assert judge(sample(chosen=-1, rewards=()), "reasoning").reason == "no_reward"
+    assert (
+        judge(sample(chosen=-1, rewards=(-100.0,), answer="42"), "reasoning").reason == "no_reward"
+    )
