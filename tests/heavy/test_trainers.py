@@ -31,6 +31,8 @@ def export(kind: str, work: Path) -> Any:
     """Return the export of a dataset that a run of the kind made, as `datasets` loads it."""
     out, target = work / "out", work / "export"
     size = ["--samples", SAMPLES, "--agents", 30]
+    if kind == "domain":
+        size += ["--requirement", "hospital pharmacy"]
     commands: tuple[list[Any], ...] = (
         ["run", "--model", "simulated", "--kind", kind, *size, "--out", out],
         ["datasets", "export", kind, "--out", out, "--to", target],
@@ -119,7 +121,7 @@ def train_one_step(method: str, rows: Any, work: Path, **options: Any) -> list[d
     return logged
 
 
-@pytest.mark.parametrize("kind", ["sft", "multi_turn"])
+@pytest.mark.parametrize("kind", ["sft", "domain", "safety", "multi_turn"])
 def test_conversations_train_a_model(tmp_path: Path, kind: str) -> None:
     rows = export(kind, tmp_path)
     logged = train_one_step("SFT", rows, tmp_path)
@@ -166,4 +168,29 @@ def test_verifiable_prompts_train_a_model(tmp_path: Path) -> None:
     )
     assert len(asked) == SAMPLES
     assert {answer for _, answer in asked} <= set(rows["answer"])
+    assert logged[0]["rewards/is_long/mean"] > 0
+
+
+def test_programming_tasks_train_a_model(tmp_path: Path) -> None:
+    rows = export("code", tmp_path)
+    given: list[tuple[str, str]] = []
+
+    def is_long(
+        completions: list[Any], tests: list[str], answer: list[str], **_: Any
+    ) -> list[float]:
+        given.extend(zip(tests, answer, strict=True))
+        return [float(len(completion[0]["content"])) for completion in completions]
+
+    logged = train_one_step(
+        "GRPO",
+        rows,
+        tmp_path,
+        reward_funcs=[is_long],
+        num_generations=2,
+        max_completion_length=8,
+    )
+    # What a reward function needs to run the code is there: the tests, and a solution that passes.
+    assert set(given) <= set(zip(rows["tests"], rows["answer"], strict=True))
+    assert all("def " in answer and "assert" in tests for tests, answer in given)
+    assert len(given) == SAMPLES
     assert logged[0]["rewards/is_long/mean"] > 0
