@@ -14,8 +14,11 @@ run: $(VENV)/.local ## 25 agents and 12 samples with a real LLM in this process;
 
 test: lint unit ## Everything: linters, types, contracts, protos, tests
 
+WORKERS ?= 3
+# Most tests wait, for servers or for models. What kills and scales a platform runs by itself.
 unit: $(VENV)/.dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile tests/unit tests/integration tests/e2e
+	$(BIN)/pytest tests/cluster
 
 lint: $(VENV)/.dev ## Linters, types, import contracts, protos
 	$(BIN)/ruff check .
