@@ -73,7 +73,7 @@ def parse_classify(fields: Mapping[str, Any]) -> ChatAnswer:
     logits = data[0]["probs"]
     if len(logits) != 1:
         raise ValueError(f"{len(logits)} classes: a reward model has one")
-    logit = None if logits[0] is None else _number(logits[0])
+    logit = None if logits[0] is None else _real(logits[0])
     usage = fields["usage"]
     return ChatAnswer(
         completions=(
@@ -129,8 +129,12 @@ def _typed(value: object, kind: type[T]) -> T:
     return value
 
 
+def _real(value: object) -> float:
+    return value if type(value) is float else float(_typed(value, int))
+
+
 def _number(value: object) -> float:
-    number = value if type(value) is float else float(_typed(value, int))
+    number = _real(value)
     if not math.isfinite(number):
         raise TypeError(f"{number} instead of a finite number")
     return number

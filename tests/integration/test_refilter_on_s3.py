@@ -24,7 +24,12 @@ from tests.integration.reward_filtering_rpc import judged
 from tests.integration.rpc import until
 from tests.integration.test_tables_on_s3 import environment
 
-ANSWER = "Soak the lentils overnight, then simmer them with an onion and a bay leaf, and salt last."
+ANSWER = (
+    "Soak the lentils overnight, then simmer them with an onion and a bay leaf, and salt last. "
+    "Taste one after half an hour: it is done when it gives way to a fork but keeps its shape. "
+    "Stir in a spoon of vinegar and a little butter, and let the pot stand beside the fire."
+)
+"""About as long as what the student says."""
 COUNT = 60
 
 

@@ -148,5 +148,5 @@ async def test_an_isolation_that_is_not_installed_is_rejected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(Rejected, match="bubblewrap: bwrap"):
+    with pytest.raises(Rejected, match="bubblewrap: no process can be started: bwrap"):
         await Sandbox.open(isolation="bubblewrap")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from services.reward_filtering.quantiles import RunningQuantiles
-from services.reward_filtering.signal.pairs import SLACK, Pair, PairQuantiles, PairRanks
+from services.reward_filtering.signal.pairs import Pair, PairQuantiles, PairRanks, slack
 
 Reason = Literal[
     "", "no_gap", "rejected_reward_low", "rejected_short", "gap_wide", "gap_outside", "length_ratio"
@@ -113,12 +113,12 @@ class MarginBand:
 
 def _reaches(x: float, seen: RunningQuantiles, q: float) -> bool:
     bound = seen.quantile(q)
-    return q <= 0.0 or bound is None or x >= bound - SLACK * abs(bound)
+    return q <= 0.0 or bound is None or x >= bound - slack(bound)
 
 
 def _within(x: float, seen: RunningQuantiles, q: float) -> bool:
     bound = seen.quantile(q)
-    return q >= 1.0 or bound is None or x <= bound + SLACK * abs(bound)
+    return q >= 1.0 or bound is None or x <= bound + slack(bound)
 
 
 def rip_verdict(pair: Pair, seen: PairQuantiles, band: RipBand) -> BandVerdict:

@@ -5,9 +5,16 @@ from dataclasses import dataclass, field
 
 from services.reward_filtering.quantiles import LARGEST, RunningQuantiles
 
-SLACK = 1e-9
-"""Values that differ by less, relative to their size, are equal: a digest averages equal values,
-and the mean of many 0.1 is not always 0.1."""
+_SLACK = 1e-9
+
+
+def slack(value: float) -> float:
+    """Return by how much a value may differ from another one and count as equal.
+
+    A digest averages equal values, and the mean of many 0.1 is not always 0.1; nor is that of
+    numbers so small that they have no more digits.
+    """
+    return max(_SLACK * abs(value), sys.float_info.min)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +63,7 @@ class PairRanks:
 
 
 def _mid_rank(x: float, seen: RunningQuantiles) -> float:
-    slack = max(SLACK * abs(x), sys.float_info.min)
-    return (seen.rank(x - slack) + seen.rank(x + slack)) / 2
+    return (seen.rank(x - slack(x)) + seen.rank(x + slack(x))) / 2
 
 
 @dataclass(slots=True)
