@@ -1,10 +1,13 @@
 """Settings of the whole suite."""
 
 import os
+from collections.abc import Iterator
 
 # The arrays here are small: more threads only wait for each other (a fifth of the CPU time).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 # Neither how long an example takes nor how fast they are drawn says anything on a shared machine.
@@ -15,3 +18,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("matrix")
+
+
+@pytest.fixture(autouse=True)
+def logs_as_ever() -> Iterator[None]:
+    """Commands that run in the process of a test configure its logs, for themselves alone."""
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
