@@ -6,6 +6,11 @@ from collections.abc import Iterator
 # The arrays here are small: more threads only wait for each other (a fifth of the CPU time).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+# Workers that choose ports at the same moment are not to choose the same.
+if worker := os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw"):
+    first = 10_000 + int(worker) % 6 * 2_000
+    os.environ["MATRIX_LOCAL_PORTS"] = f"{first}-{first + 1_999}"
+
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings

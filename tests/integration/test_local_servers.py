@@ -124,18 +124,37 @@ async def test_a_port_that_another_server_holds_is_not_taken_for_ready(log: Path
     assert server.pid is None
 
 
+@pytest.fixture
+def usual_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MATRIX_LOCAL_PORTS", raising=False)
+
+
+@pytest.mark.usefixtures("usual_ports")
 def test_free_ports_differ_and_leave_outgoing_connections_theirs() -> None:
-    ports = free_ports(20, also=[10_000])
+    # So many that ports 10,000 apart are among any of them, but for this rule.
+    ports = free_ports(2_000, also=[10_000])
     first_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    assert len({*ports, *(port + 10_000 for port in ports)}) == 40
+    assert len({*ports, *(port + 10_000 for port in ports)}) == 4_000
     assert max(ports) + 10_000 < first_outgoing
 
 
+@pytest.mark.usefixtures("usual_ports")
 def test_a_port_in_use_or_whose_second_port_is_in_use_is_not_free() -> None:
     port = free_port()
     for taken in (port, port + 10_000):
         with socket.create_server(("127.0.0.1", taken)):
             assert port not in free_ports(2_000, also=[10_000])
+
+
+def test_ports_come_from_the_range_that_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MATRIX_LOCAL_PORTS", "12000-12099")
+    assert set(free_ports(20)) <= set(range(12_000, 12_100))
+    with pytest.raises(Retryable, match="of 200 ports are free"):
+        free_ports(200)
+    for wrong in ("12000", "12099-12000", "80-90", "a-b", "12000-99999"):
+        monkeypatch.setenv("MATRIX_LOCAL_PORTS", wrong)
+        with pytest.raises(Rejected, match=f"MATRIX_LOCAL_PORTS is '{wrong}'"):
+            free_ports(1)
 
 
 def test_a_missing_wheel_is_rejected_with_what_installs_it() -> None:

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib import metadata
-from itertools import islice
 from pathlib import Path
 
 from services.runtime.errors import Rejected, Retryable
@@ -28,6 +27,8 @@ _PORTS = range(10_000, 22_000)
 From within those ranges, a client that keeps dialling a stopped server on this machine can be
 given the server's port as its own: it is then connected to itself, and the port is taken.
 """
+PORTS_VARIABLE = "MATRIX_LOCAL_PORTS"
+"""Takes another range, as 12000-12999: two who choose at the same moment may choose the same."""
 
 # The kernel's order to kill us when the parent dies survives `exec`. Given by a launcher instead
 # of `preexec_fn`, which may deadlock in a process with threads. PR_SET_PDEATHSIG is 1.
@@ -198,17 +199,38 @@ def free_ports(count: int, also: Sequence[int] = ()) -> list[int]:
 
     Args:
         count: Ports wanted.
-        also: Distances: port + distance is free too, for servers that take a second port by a rule.
+        also: Distances: port + distance is free too, and none of the others, for servers that take
+            a second port by a rule.
 
     Raises:
+        Rejected: The environment names a range that is none.
         Retryable: There are not that many.
     """
-    shuffled = random.sample(_PORTS, len(_PORTS))
-    free = (port for port in shuffled if all(_is_free(port + more) for more in (0, *also)))
-    found = list(islice(free, count))
+    ports = _ports()
+    found, taken = list[int](), set[int]()
+    for port in random.sample(ports, len(ports)):
+        if len(found) == count:
+            break
+        needed = {port + more for more in (0, *also)}
+        if not needed & taken and all(map(_is_free, needed)):
+            found.append(port)
+            taken |= needed
     if len(found) < count:
         raise Retryable(f"only {len(found)} of {count} ports are free; end other servers")
     return found
+
+
+def _ports() -> range:
+    given = os.environ.get(PORTS_VARIABLE, "")
+    if not given:
+        return _PORTS
+    first, _, last = given.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and 1024 <= int(first) <= int(last) <= 55_535):
+        raise Rejected(
+            f"{PORTS_VARIABLE} is {given!r}: give a first and a last port from 1024 to 55535, "
+            "as 12000-12999"
+        )
+    return range(int(first), int(last) + 1)
 
 
 def free_port() -> int:
