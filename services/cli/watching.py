@@ -69,7 +69,7 @@ def preview(
     scenario_id: Annotated[
         str, typer.Argument(metavar="SCENARIO", help="As `matrix scenarios search` finds it.")
     ],
-    kind: Annotated[str, typer.Option(help="What is made: sft, domain.")] = "sft",
+    kind: Annotated[str, typer.Option(help="What is made: a folder of services/kinds.")] = "sft",
     agent: Annotated[
         str, typer.Option(help="Id of who asks; the first person of the scenario by default.")
     ] = "",
@@ -122,7 +122,7 @@ def judge(
         list[str] | None,
         typer.Option(help="Judged instead of sampling any; may be repeated.", show_default=False),
     ] = None,
-    kind: Annotated[str, typer.Option(help="Whose filter is used: sft, domain.")] = "sft",
+    kind: Annotated[str, typer.Option(help="Whose filter is used.")] = "sft",
     filter: Annotated[
         list[str] | None,
         typer.Option(
