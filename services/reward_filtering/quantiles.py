@@ -5,6 +5,7 @@ arXiv 1902.04023) summarises a stream by at most `CENTROIDS` weighted means, fin
 """
 
 import math
+import sys
 
 from fastdigest import TDigest
 
@@ -14,6 +15,16 @@ CENTROIDS = 200
 
 LARGEST = 1e100
 """Values beyond it would overflow the weighted means."""
+_SLACK = 1e-9
+
+
+def slack(value: float) -> float:
+    """Return by how much a value may differ from another one and count as equal.
+
+    A digest averages equal values, and the mean of many 0.1 is not always 0.1; nor is that of
+    numbers so small that they have no more digits.
+    """
+    return max(_SLACK * abs(value), sys.float_info.min)
 
 
 class RunningQuantiles:

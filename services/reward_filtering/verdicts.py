@@ -4,13 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from services.reward_filtering.quantiles import slack
 from services.reward_filtering.static_filters import is_refusal, is_repetitive, words
 
 LEAST_LOGPROB = -100.0
 """Log-probabilities below it count as it; some servers write -9999 for "never"."""
-
-SLACK = 1e-9
-"""Rewards that differ by less, relative to their size, are equal."""
 
 LEAST_REST = 1e-6
 """Probability left beside the listed tokens, at least: what float32 log-probabilities resolve."""
@@ -113,8 +111,7 @@ def response_reason(
         return "repetitive"
     if threshold is None or seen < limits.warmup:
         return ""
-    # A digest averages equal values, and the mean of many 0.1 is not always 0.1.
-    return "reward_quantile" if reward < threshold - SLACK * abs(threshold) else ""
+    return "reward_quantile" if reward < threshold - slack(threshold) else ""
 
 
 def release_due(granted: int, recall: int, released: int, accepted: int) -> int:

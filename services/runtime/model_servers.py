@@ -2,12 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
-from services.runtime.errors import Rejected
+from services.runtime.errors import MatrixError, Rejected, Retryable
 from services.runtime.metrics import ModelMetrics
 from services.runtime.models import (
     CallSettings,
@@ -18,6 +20,8 @@ from services.runtime.models import (
 )
 from services.runtime.ports import Role
 from services.runtime.settings import ModelsSettings
+
+T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 ROLES: tuple[Role, ...] = ("simulator", "teacher", "student", "reward", "embedding")
@@ -47,11 +51,12 @@ async def open_models(settings: ModelsSettings, metrics: ModelMetrics) -> HttpMo
         url = own.url.rstrip("/").removesuffix("/v1")
         key = own.api_key.get_secret_value()
         if url not in found:
-            found[url] = await _wait_for(role, url, key)
+            found[url] = await _wait_for(role, partial(served_models, url, key), Rejected)
         name = own.name or (found[url][0] if found[url] else "")
         endpoints[role] = Endpoint(url, name, key)
         if role in REWARDS and url != endpoints["simulator"].url:
-            scores = await has_score_head(endpoints[role])
+            head = partial(has_score_head, endpoints[role])
+            scores = await _wait_for(role, head, Retryable)
             endpoints[role] = replace(endpoints[role], scores=scores)
     check_held_out(endpoints)
     calls = CallSettings(settings.timeout_seconds, settings.patience_seconds)
@@ -72,12 +77,13 @@ def check_held_out(endpoints: Mapping[Role, Endpoint]) -> None:
         )
 
 
-async def _wait_for(role: str, url: str, api_key: str) -> list[str]:
+async def _wait_for(role: Role, ask: Callable[[], Awaitable[T]], away: type[MatrixError]) -> T:
+    """Ask a server until it answers; `away` is what is raised while it does not."""
     pause, told = 0.2, 0.0
     while True:
         try:
-            return await served_models(url, api_key)
-        except Rejected as error:
+            return await ask()
+        except away as error:
             if time.monotonic() - told > 10:
                 told = time.monotonic()
                 _log.warning("waiting for the model", role=role, reason=str(error))

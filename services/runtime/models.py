@@ -237,6 +237,7 @@ async def has_score_head(endpoint: Endpoint, timeout_seconds: float = 60.0) -> b
 
     Raises:
         Rejected: it classifies, but does not answer with one number.
+        Retryable: it does not answer, or says that it cannot now.
     """
     turns = (Message("user", "2+2?"), Message("assistant", "4"))
     body = classify_body(endpoint.model, ChatRequest(turns, max_tokens=1))
@@ -249,9 +250,9 @@ async def has_score_head(endpoint: Endpoint, timeout_seconds: float = 60.0) -> b
         ):
             content, status = await response.read(), response.status
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise Rejected(f"{endpoint.url}: {_told(error, timeout_seconds)}") from error
+        raise Retryable(f"{endpoint.url}: {_told(error, timeout_seconds)}") from error
     if status >= 500:
-        raise Rejected(f"{endpoint.url}/classify answered HTTP {status}: {content[:200]!r}")
+        raise Retryable(f"{endpoint.url}/classify answered HTTP {status}: {content[:200]!r}")
     if status != 200:
         return False
     try:

@@ -192,10 +192,10 @@ async def test_whether_a_server_has_a_score_head_is_found_by_asking_it() -> None
     async with Scripted(classified([0.2, 0.8])) as classifier:
         with pytest.raises(Rejected, match=r"'rm' .* is no reward model: .*2 classes"):
             await has_score_head(Endpoint(classifier.url, "rm"))
-    with pytest.raises(Rejected, match="Cannot connect"):
+    with pytest.raises(Retryable, match="Cannot connect"):
         await has_score_head(Endpoint(classifier.url, "rm"))
     async with Scripted(http(503, b"loading")) as busy:
-        with pytest.raises(Rejected, match="HTTP 503"):
+        with pytest.raises(Retryable, match="HTTP 503"):
             await has_score_head(Endpoint(busy.url, "rm"))
 
 
@@ -251,6 +251,20 @@ async def test_a_service_finds_out_what_gives_its_rewards() -> None:
                     said = (await models.chat(role, "judge", request)).completions[0]  # type: ignore[arg-type]
                     assert (said.reward is not None) is (server is rm)
                     assert bool(said.first_token_logprobs) is (server is not rm)
+
+
+async def test_a_service_waits_for_a_reward_model_that_cannot_answer_yet() -> None:
+    models = http(200, b'{"data": [{"id": "rm"}]}')
+    async with (
+        served(chat=SimulatorSettings()) as at,
+        Scripted(models, http(503, b"loading"), classified([1.5]), classified([0.5])) as rm,
+    ):
+        settings = ModelsSettings(
+            simulator=ModelSettings(url=str(at["chat"])), reward=ModelSettings(url=rm.url)
+        )
+        async with await open_models(settings, ModelMetrics()) as opened:
+            answer = await opened.chat("reward", "judge", ChatRequest(CONVERSATION, 1))
+    assert answer.completions[0].reward == 0.5
 
 
 def test_the_reward_that_decides_cannot_be_the_one_held_out() -> None:

@@ -16,8 +16,8 @@ A bound at quantile 0 below or 1 above asks nothing.
 from dataclasses import dataclass
 from typing import Literal
 
-from services.reward_filtering.quantiles import RunningQuantiles
-from services.reward_filtering.signal.pairs import Pair, PairQuantiles, PairRanks, slack
+from services.reward_filtering.quantiles import RunningQuantiles, slack
+from services.reward_filtering.signal.pairs import Pair, PairQuantiles, PairRanks
 
 Reason = Literal[
     "", "no_gap", "rejected_reward_low", "rejected_short", "gap_wide", "gap_outside", "length_ratio"

@@ -1,20 +1,8 @@
 """Preference pairs, and where they stand among the pairs that their stratum has seen."""
 
-import sys
 from dataclasses import dataclass, field
 
-from services.reward_filtering.quantiles import LARGEST, RunningQuantiles
-
-_SLACK = 1e-9
-
-
-def slack(value: float) -> float:
-    """Return by how much a value may differ from another one and count as equal.
-
-    A digest averages equal values, and the mean of many 0.1 is not always 0.1; nor is that of
-    numbers so small that they have no more digits.
-    """
-    return max(_SLACK * abs(value), sys.float_info.min)
+from services.reward_filtering.quantiles import LARGEST, RunningQuantiles, slack
 
 
 @dataclass(frozen=True, slots=True)
