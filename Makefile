@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test unit lint chaos heavy fuzz protos lock clean help
+.PHONY: run test unit lint chaos heavy fuzz bench protos lock clean help
 
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,10 @@ FUZZ_INPUTS ?= 100000
 fuzz: $(VENV)/.dev ## Codecs, settings, profile import, requests against random inputs (nightly)
 	-@$(PIP) --only-binary :all: atheris
 	$(BIN)/python -m tests.fuzz --inputs $(FUZZ_INPUTS)
+
+RUNS ?= 3
+bench: $(VENV)/.dev ## Figures of performance, each against a baseline (NAMES="saturation ..." for some)
+	$(BIN)/python -m tests.bench --runs $(RUNS) $(NAMES)
 
 protos: $(VENV)/.dev ## Generate protos/gen
 	$(BIN)/python protos/generate.py

@@ -1,0 +1,1 @@
+"""Measurements of performance: `make bench`, or `python -m tests.bench NAME ...`."""
