@@ -35,6 +35,7 @@ from services.local.platform import Outcome, Platform, mark_shown
 from services.local.progress import Progress
 from services.local.settings import RunSettings
 from services.reward_filtering.export import SAMPLE_SCHEMA
+from services.runtime import event_loop
 from services.runtime.errors import Retryable
 from services.runtime.protobuf import given_fields
 from services.runtime.tables import Table
@@ -142,7 +143,7 @@ def run(
     )
     progress = Progress()
     try:
-        outcome = asyncio.run(_run(settings, progress))
+        outcome = event_loop.run(_run(settings, progress))
     except KeyboardInterrupt:
         made = f" with {progress.accepted} of {progress.size} samples" if progress.size else ""
         tell(f"interrupted{made}; the same command goes on where it was")

@@ -8,16 +8,11 @@ from pathlib import Path
 from services.local.minilm import MiniLMEmbedder
 from services.local.model import SLOTS, LocalModel
 from services.local.simulator import Simulator, SimulatorSettings
+from services.runtime.endpoints import Endpoint, has_score_head, served_models
 from services.runtime.errors import Rejected
 from services.runtime.metrics import ModelMetrics
 from services.runtime.model_servers import REWARDS, ROLES, check_held_out
-from services.runtime.models import (
-    CallSettings,
-    Endpoint,
-    HttpModels,
-    has_score_head,
-    served_models,
-)
+from services.runtime.models import CallSettings, HttpModels
 from services.runtime.ports import Embedder, Role
 
 _LOCAL_SECONDS = 900.0
@@ -33,7 +28,7 @@ class ModelChoice:
     """Model asked for; the server's first one when empty."""
     api_key: str = ""
     slots: int | None = None
-    """Calls at once."""
+    """Calls at once, at most."""
     patience_seconds: float = 120.0
     timeout_seconds: float = 120.0
     student: str = ""
@@ -92,19 +87,20 @@ async def open_models(
         endpoint = Endpoint(url, "simulated")
         try:
             endpoints = await _endpoints(endpoint, choice)
-            async with HttpModels(endpoints, metrics, choice.slots or 64, settings) as models:
+            async with HttpModels(endpoints, metrics, choice.slots, settings) as models:
                 yield _opened(models, models, {}, endpoints, choice)
         finally:
             await simulator.stop()
         return
     embedder = None if choice.embedding else MiniLMEmbedder()
     limits: dict[str, int] = {}
+    slots: int | None
     local = LocalModel(scratch / "llama.log") if choice.spec == "local" else None
     if local is not None:
         url, name, slots = await local.start(), LocalModel.name, SLOTS
         limits = {"responses": 2, "student_responses": 2, "max_response_tokens": 100}
     else:
-        url, slots = _address(choice.spec), 64
+        url, slots = _address(choice.spec), None
         name = await _served(url, choice.name, choice.api_key)
     endpoint = Endpoint(url, name, choice.api_key)
     try:

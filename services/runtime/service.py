@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from services.runtime import event_loop
 from services.runtime.backbone import Backbone
 from services.runtime.callers import Permission
 from services.runtime.collector import calm_collector
@@ -65,7 +66,7 @@ def main(service: str, compose: Compose) -> int:
     try:
         settings = read_settings()
         configure_service_logs(service, settings.log_format)
-        asyncio.run(run(service, settings, compose))
+        event_loop.run(run(service, settings, compose))
     except MatrixError as error:
         _log.error("ends", reason=str(error))
         return 1

@@ -1,15 +1,40 @@
 """Chat completions, embeddings and rewards as the JSON of vLLM's servers."""
 
 import base64
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+import orjson
 
+from services.runtime.errors import Retryable
 from services.runtime.ports import ChatAnswer, ChatRequest, Completion
 
 T = TypeVar("T")
+
+
+def parsed(content: bytes, parse: Callable[[Mapping[str, Any]], T]) -> T:
+    """Return what `parse` makes of an answer.
+
+    Raises:
+        Retryable: it is not what was asked for; another try may bring it.
+    """
+    try:
+        return parse(_json(content))
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+        raise Retryable(f"no such answer as asked for: {content[:200]!r} ({error})") from error
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        if b"NaN" not in content and b"Infinity" not in content:
+            raise
+        # No JSON, but what Python's own writer makes of such numbers; not worth a retry for ever.
+        return json.loads(content)
 
 
 def chat_body(model: str, request: ChatRequest) -> dict[str, Any]:
