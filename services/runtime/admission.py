@@ -18,6 +18,8 @@ begun; those of the society are equal, so that no group waits for others to get 
 
 _LOAD_SECONDS = 1.0
 """Pause between two looks at a server's load."""
+_FIRST_SECONDS = 0.25
+"""The same until it is known how many calls keep the server busy."""
 _LOAD_TIMEOUT_SECONDS = 5.0
 
 
@@ -61,4 +63,4 @@ class Admission:
                     load, self.gate.in_flight, self.gate.waiting, self.refused
                 )
             self.refused = False
-            await asyncio.sleep(_LOAD_SECONDS)
+            await asyncio.sleep(_LOAD_SECONDS if self._concurrency.settled else _FIRST_SECONDS)

@@ -37,8 +37,12 @@ class Concurrency:
         self._first = min(first, most)
         self._slots = float(self._first)
         self._seen = False
-        """Whether the server's limit was reached once."""
         self._queued_before = True
+
+    @property
+    def settled(self) -> bool:
+        """Whether the server's limit was reached once."""
+        return self._seen
 
     @property
     def slots(self) -> int:
