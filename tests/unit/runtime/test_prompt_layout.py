@@ -4,8 +4,8 @@ First what all calls share (role, rules, worked example), then what a group shar
 then what happens.
 """
 
-import os.path
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,8 @@ def shown(name: str, changed: dict[str, str]) -> str:
 def shared(name: str, *changed: str, empty: bool = False) -> str:
     """How a prompt begins whatever the data called `changed` are."""
     other = dict.fromkeys(changed, "" if empty else "Xerxes")
-    return os.path.commonprefix([shown(name, {}), shown(name, other)])
+    pairs = zip(shown(name, {}), shown(name, other), strict=False)
+    return "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 @pytest.mark.parametrize("empty", [False, True])
@@ -80,15 +81,15 @@ def test_after_the_data_comes_a_short_question_only(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "event", "kept"),
     [
-        # Actions of one step share the group's lists and memory, steps share the lists.
-        ("message_modulation/route", ["name", "text"], "their memory\n</memories>"),
+        # Actions of one step share all but the action, steps share the group's lists.
+        ("message_modulation/route", ["name", "text"], "a few words.\n\n<action>"),
         ("message_modulation/route", ["name", "text", "memory", "summary"], "</groups>"),
         ("message_modulation/route", ["name", "text", "memory", "summary", "groups"], "</people>"),
         # Turns of one person share who it is, and what lasts longer comes first.
         ("agent_state/act", ["observations"], "their memories\n</memories>"),
         ("agent_state/act", ["observations", "memories"], "their summary\n"),
         ("agent_state/act", ["observations", "memories", "summary"], "Goal: their goal"),
-        # Requests of one person share who it is, of one scenario too if they ask for different things.
+        # Requests of one person share who it is.
         ("sft/instruction", ["summary", "actions"], "their persona\n</persona>"),
         ("sft/instruction", ["category", "style", "complexity"], "</scenario>"),
         # Answers to one question share it; conversations grow at their end.
