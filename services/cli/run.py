@@ -15,6 +15,8 @@ from services.cli.filters import FilterOption
 from services.cli.live import RunView
 from services.cli.model_options import (
     ConcurrencyOption,
+    EmbeddingNameOption,
+    EmbeddingOption,
     HeldOutNameOption,
     HeldOutOption,
     ModelNameOption,
@@ -69,6 +71,8 @@ def run(
     reward_name: RewardNameOption = "",
     held_out: HeldOutOption = "",
     held_out_name: HeldOutNameOption = "",
+    embedding: EmbeddingOption = "",
+    embedding_name: EmbeddingNameOption = "",
     category: knobs.CategoryOption = None,
     complexity: knobs.ComplexityOption = None,
     style: knobs.StyleOption = None,
@@ -117,6 +121,8 @@ def run(
         reward_name=reward_name,
         held_out=held_out,
         held_out_name=held_out_name,
+        embedding=embedding,
+        embedding_name=embedding_name,
     )
     settings = RunSettings(
         out=out,

@@ -10,7 +10,7 @@ from services.local.model import SLOTS, LocalModel
 from services.local.simulator import Simulator, SimulatorSettings
 from services.runtime.errors import Rejected
 from services.runtime.metrics import ModelMetrics
-from services.runtime.model_servers import ROLES, check_held_out
+from services.runtime.model_servers import REWARDS, ROLES, check_held_out
 from services.runtime.models import (
     CallSettings,
     Endpoint,
@@ -46,6 +46,9 @@ class ModelChoice:
     held_out: str = ""
     """Address of a second one, whose rewards are reported and never decide; none when empty."""
     held_out_name: str = ""
+    embedding: str = ""
+    """Address of a server of embeddings; when empty, a small model in this process makes them."""
+    embedding_name: str = ""
 
     def __repr__(self) -> str:
         return f"ModelChoice(spec={self.spec!r}, name={self.name!r})"
@@ -66,6 +69,8 @@ class OpenModels:
     """Name of the model that gives rewards."""
     held_out: str
     """Name of the one that has no say; empty when there is none."""
+    embedding: str
+    """Name of the model of a server of embeddings; empty when there is none."""
 
 
 @asynccontextmanager
@@ -88,11 +93,11 @@ async def open_models(
         try:
             endpoints = await _endpoints(endpoint, choice)
             async with HttpModels(endpoints, metrics, choice.slots or 64, settings) as models:
-                yield _opened(models, models, {}, endpoints)
+                yield _opened(models, models, {}, endpoints, choice)
         finally:
             await simulator.stop()
         return
-    embedder = MiniLMEmbedder()
+    embedder = None if choice.embedding else MiniLMEmbedder()
     limits: dict[str, int] = {}
     local = LocalModel(scratch / "llama.log") if choice.spec == "local" else None
     if local is not None:
@@ -105,9 +110,10 @@ async def open_models(
     try:
         endpoints = await _endpoints(endpoint, choice)
         async with HttpModels(endpoints, metrics, choice.slots or slots, settings) as models:
-            yield _opened(models, embedder, limits, endpoints)
+            yield _opened(models, embedder or models, limits, endpoints, choice)
     finally:
-        embedder.close()
+        if embedder is not None:
+            embedder.close()
         if local is not None:
             await local.stop()
 
@@ -117,6 +123,7 @@ def _opened(
     embedder: Embedder,
     limits: dict[str, int],
     endpoints: Mapping[Role, Endpoint],
+    choice: ModelChoice,
 ) -> OpenModels:
     names = {role: endpoint.model for role, endpoint in endpoints.items()}
     return OpenModels(
@@ -127,6 +134,7 @@ def _opened(
         names["student"],
         names["reward"],
         names.get("held_out", ""),
+        names["embedding"] if choice.embedding else "",
     )
 
 
@@ -136,12 +144,13 @@ async def _endpoints(endpoint: Endpoint, choice: ModelChoice) -> dict[Role, Endp
         "student": (choice.student, choice.student_name),
         "reward": (choice.reward, choice.reward_name),
         "held_out": (choice.held_out, choice.held_out_name),
+        "embedding": (choice.embedding, choice.embedding_name),
     }
     for role, (address, name) in own.items():
         if address:
             url = _address(address, f"--{role.replace('_', '-')}")
             found = Endpoint(url, await _served(url, name, choice.api_key), choice.api_key)
-            if role != "student":
+            if role in REWARDS:
                 found = replace(found, scores=await has_score_head(found))
             endpoints[role] = found
     check_held_out(endpoints)

@@ -17,6 +17,7 @@ from services.runtime.ports import ChatAnswer, ChatRequest, Message, Role
 from services.runtime.wire import (
     chat_body,
     classify_body,
+    embedding_body,
     parse_chat,
     parse_classify,
     parse_embeddings,
@@ -122,7 +123,7 @@ class HttpModels:
         """
         if not texts:
             return []
-        body = {"model": self._endpoints["embedding"].model, "input": list(texts)}
+        body = embedding_body(self._endpoints["embedding"].model, texts)
         return await self._call("embedding", "embed", "/v1/embeddings", body, parse_embeddings)
 
     async def _call(

@@ -11,6 +11,7 @@ import structlog
 
 from services.runtime.backbone import Backbone
 from services.runtime.callers import Permission
+from services.runtime.collector import calm_collector
 from services.runtime.errors import MatrixError
 from services.runtime.fencing import Fence
 from services.runtime.grpc_server import GrpcServer, Served
@@ -60,6 +61,7 @@ Compose = Callable[[Backbone], Composed]
 
 def main(service: str, compose: Compose) -> int:
     """Run a service until SIGTERM or SIGINT; return the exit code of the process."""
+    calm_collector()
     try:
         settings = read_settings()
         configure_service_logs(service, settings.log_format)

@@ -1,8 +1,11 @@
 """Chat completions, embeddings and rewards as the JSON of vLLM's servers."""
 
+import base64
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
+
+import numpy as np
 
 from services.runtime.ports import ChatAnswer, ChatRequest, Completion
 
@@ -34,14 +37,34 @@ def chat_body(model: str, request: ChatRequest) -> dict[str, Any]:
     return body
 
 
+def embedding_body(model: str, texts: Sequence[str]) -> dict[str, Any]:
+    """Return the body of POST /v1/embeddings.
+
+    As base64 a vector is a third as long as in decimals, and read in a hundredth of the time.
+    """
+    return {"model": model, "input": list(texts), "encoding_format": "base64"}
+
+
 def parse_embeddings(fields: Mapping[str, Any]) -> list[list[float]]:
     """Return the vectors in the order of their texts.
 
     Raises:
-        KeyError, TypeError: they are no embeddings.
+        KeyError, TypeError, ValueError: they are no embeddings.
     """
     data = sorted(fields["data"], key=lambda item: item["index"])
-    return [[_number(value) for value in item["embedding"]] for item in data]
+    return [_vector(item["embedding"]) for item in data]
+
+
+def _vector(given: Any) -> list[float]:
+    """Return a vector that came as base64 of float32 or, from servers without that, as numbers."""
+    if isinstance(given, str):
+        array = np.frombuffer(base64.b64decode(given, validate=True), dtype="<f4")
+    else:
+        array = np.asarray(_typed(given, list))
+    if array.ndim != 1 or array.dtype.kind not in "fi" or not np.isfinite(array).all():
+        raise TypeError("an embedding that is no list of finite numbers")
+    vector: list[float] = array.astype(np.float64).tolist()
+    return vector
 
 
 def classify_body(model: str, request: ChatRequest) -> dict[str, Any]:
