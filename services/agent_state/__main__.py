@@ -11,6 +11,7 @@ from services.agent_state.codec import GROUP_STATE
 from services.agent_state.consumer import SocietyConsumer
 from services.agent_state.importing import Importer
 from services.agent_state.intake import SocietyImport
+from services.agent_state.population_control import TARGET, PopulationControl
 from services.agent_state.queries import (
     ActionFeed,
     PopulationQueries,
@@ -62,6 +63,14 @@ def compose(backbone: Backbone) -> Composed:
     importing = SocietyImport(
         importer, backbone.publisher, lambda: population.society, backbone.clock
     )
+    control = PopulationControl(
+        population,
+        backbone.models if backbone.settings.population_control else None,
+        ownership,
+        lambda: ownership.owns(TARGET),
+        backbone.metrics,
+        backbone.clock,
+    )
     actions: Fanout[WatchedAction] = Fanout()
     servicer = AgentStateServicer(
         SocietyQueries(groups),
@@ -99,6 +108,7 @@ def compose(backbone: Backbone) -> Composed:
         ],
         broadcasts=population.broadcasts(),
         feeds=ActionFeed(actions.publish).broadcasts(),
+        background=[control.run],
     )
 
 

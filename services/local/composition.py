@@ -11,6 +11,8 @@ import services.scenario_extraction
 from services.agent_state.application import Society
 from services.agent_state.codec import GROUP_STATE
 from services.agent_state.consumer import SocietyConsumer
+from services.agent_state.population_control import START_AGENTS, PopulationControl
+from services.agent_state.queries import PopulationQueries
 from services.events import topics as t
 from services.events.dead_letters import DeadLetterTopic
 from services.instruction_generation.application import Generation
@@ -29,6 +31,7 @@ from services.reward_filtering.consumer import FilteringConsumer
 from services.reward_filtering.contamination import ContaminationIndex
 from services.reward_filtering.workbench import Workbench
 from services.reward_filtering.writer import MEMBER, DatasetWriter
+from services.runtime.demand import ModelDemand
 from services.runtime.journal import ModelJournal
 from services.runtime.metrics import Metrics
 from services.runtime.ports import ChatModel, Clock, Embedder
@@ -62,6 +65,8 @@ class Composition:
         benchmarks: ContaminationIndex | None = None,
         held_out: bool = False,
         workbench: Workbench | None = None,
+        demand: ModelDemand | None = None,
+        start_agents: int = START_AGENTS,
     ) -> None:
         self.log = log
         self.embedder = embedder
@@ -115,6 +120,19 @@ class Composition:
             "message_modulation": [*modulation.routes(), *modulation.broadcasts()],
             "agent_state": SocietyConsumer(self.society, log).routes(),
         }
+        self._population = PopulationQueries()
+        self._control: PopulationControl | None = None
+        if demand is not None:
+            self._control = PopulationControl(
+                self._population,
+                demand,
+                log,
+                lambda: True,
+                metrics,
+                clock,
+                start_agents=start_agents,
+            )
+            routes["population_control"] = self._population.broadcasts()
         self.sources = {
             name: log.consumer(name, [route.topic for route in own]) for name, own in routes.items()
         }
@@ -140,6 +158,9 @@ class Composition:
     async def restore(self) -> None:
         """Take over the state that earlier processes left in the log."""
         history = self.log.history
+        self._population.restore(await history(t.POPULATION.name))
+        if self._control is not None:
+            await self._control.begin()
         self.society.groups.restore(await history(t.AGENTS.name))
         self.modulation.groups.restore(await history(t.GROUPS.name))
         self.extraction.windows.restore(await history(t.WINDOWS.name))
@@ -172,6 +193,7 @@ class Composition:
             and self.generation.idle
             and self.writer_source.lag == 0
             and not self.writer.busy
+            and not (self._control is not None and self.modulation.holds_back)
         )
 
     async def work(self, hands: int) -> None:
@@ -179,6 +201,8 @@ class Composition:
         tasks = [asyncio.create_task(w.run(), name=n) for n, w in self.workers.items()]
         tasks.append(asyncio.create_task(self.generation.work(hands), name="claims"))
         tasks.append(asyncio.create_task(self.writer.run(), name="dataset-writer"))
+        if self._control is not None:
+            tasks.append(asyncio.create_task(self._control.run(), name="population-control"))
         try:
             # Not gather: cancelled, it cancels them, and a second time would break off their ends.
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -32,6 +32,8 @@ class Progress:
     """Groups that wait for something to happen."""
     parked: int = 0
     """Groups whose region is not wanted now."""
+    active: int = 0
+    """Agents of the groups that are in a step."""
     in_flight: Callable[[], int] = lambda: 0
     """Calls that model servers are working on."""
     problems: list[str] = field(default_factory=list)
@@ -50,3 +52,4 @@ class Progress:
         self.steps = sum(state.applied_step + 1 for state in groups.values())
         self.resting = sum(state.resting for state in groups.values())
         self.parked = sum(state.parked for state in groups.values())
+        self.active = self.metrics.society.active

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import aiohttp
 import orjson
 
+from services.runtime.demand import Demand, LoadWatch
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.gate import Gate
 from services.runtime.metrics import ModelMetrics
@@ -75,6 +76,7 @@ class HttpModels:
         self._settings = settings or CallSettings()
         self._gates = {endpoint.url: Gate(slots) for endpoint in endpoints.values()}
         self._session: aiohttp.ClientSession | None = None
+        self._watches: dict[str, LoadWatch] = {}
 
     @property
     def in_flight(self) -> int:
@@ -89,8 +91,24 @@ class HttpModels:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for watch in self._watches.values():
+            await watch.close()
         if self._session is not None:
             await self._session.close()
+
+    def demand(self, role: Role) -> Demand:
+        """Return what is asked of the server of `role`, which is polled from the first time on."""
+        if self._session is None:
+            raise RuntimeError("HttpModels is used outside its context")
+        endpoint = self._endpoints[role]
+        gate, watch = self._gates[endpoint.url], self._watches.get(endpoint.url)
+        if watch is None:
+            headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
+            watch = LoadWatch(self._session, endpoint.url, headers)
+            self._watches[endpoint.url] = watch
+        if watch.load is None:
+            return Demand(None, None, gate.waiting, gate.in_flight)
+        return Demand(watch.load.running, watch.load.waiting, gate.waiting, gate.in_flight)
 
     async def chat(self, role: Role, stage: str, request: ChatRequest) -> ChatAnswer:
         """Ask the model of `role`; see `ports.ChatModel`.

@@ -9,6 +9,10 @@ from services.runtime.protobuf import Codec
 S = TypeVar("S")
 
 
+def _nobody(key: str, state: object) -> None:
+    """Watches nothing."""
+
+
 class Changelog(Generic[S]):
     """The latest state of every key that this process owns.
 
@@ -22,6 +26,8 @@ class Changelog(Generic[S]):
         self._codec = codec
         self._publisher = publisher
         self._states: dict[str, S] = {}
+        self.watch: Callable[[str, S | None], None] = _nobody
+        """Is told of each new state, and with None that a key has none here any more."""
 
     def restore(self, history: Iterable[Delivery]) -> None:
         """Take over what the changelog holds, in the order it was written.
@@ -31,9 +37,10 @@ class Changelog(Generic[S]):
         """
         for delivery in history:
             if delivery.value:
-                self._states[delivery.key] = self._codec.decode(delivery.value)
-            else:
-                self._states.pop(delivery.key, None)
+                self._states[delivery.key] = state = self._codec.decode(delivery.value)
+                self.watch(delivery.key, state)
+            elif self._states.pop(delivery.key, None) is not None:
+                self.watch(delivery.key, None)
 
     def get(self, key: str) -> S | None:
         """Return the state of a key, or None when there is none."""
@@ -69,8 +76,11 @@ class Changelog(Generic[S]):
             ]
         )
         self._states.update(states)
+        for key, state in states.items():
+            self.watch(key, state)
 
     def forget(self, gone: Callable[[str], bool]) -> None:
         """Drop the states of keys that are somebody else's now; the log keeps them."""
         for key in [key for key in self._states if gone(key)]:
             del self._states[key]
+            self.watch(key, None)
