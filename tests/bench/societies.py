@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -29,6 +30,8 @@ TEMPLATE_AGENTS = 250
 STEPS = 20
 """Steps after which memories were summarised once or twice."""
 RING = ("agent_state", "message_modulation", "scenario_extraction")
+REGIONS = tuple(f"r{number:02}" for number in range(16))
+Milestone = tuple[int, Callable[[], Awaitable[None]]]
 _STATES = (t.AGENTS.name, t.GROUPS.name, t.WINDOWS.name)
 
 
@@ -57,34 +60,38 @@ def log_directory(log: Log) -> Path:
     return log._file.path.parent
 
 
-async def wanted(log: Log, regions: Sequence[str], hungry: bool) -> None:
-    """Say that all regions are wanted, or that none is."""
-    await log.publish(
-        [codec.to_record(t.POPULATION, f"appetite/{r}", Appetite(r, hungry, "")) for r in regions]
-    )
+def appetites(regions: Sequence[str], hungry: bool) -> list[Record]:
+    """Return what says that all regions are wanted, or that none is."""
+    return [
+        codec.to_record(t.POPULATION, f"appetite/{each}", Appetite(each, hungry, ""))
+        for each in regions
+    ]
 
 
 async def live(
-    composition: Composition, steps: int, rest: Callable[[], Awaitable[None]] | None = None
+    composition: Composition, milestones: Sequence[Milestone], until_idle: bool = False
 ) -> None:
-    """Let the ring turn, once, until so many steps were taken in all or nobody moves any more.
+    """Let the ring turn, once, until the last milestone is done or nobody moves any more.
 
-    With `rest`, which is to see to it that groups are parked, it turns until they all are.
+    Args:
+        composition: A new one, restored.
+        milestones: What is to be done after how many steps of groups, in order.
+        until_idle: Whether it is to turn on after the last one.
     """
     metrics, ring = composition.metrics.society, [composition.workers[name] for name in RING]
     sources = [composition.sources[name] for name in RING]
     running = [asyncio.create_task(worker.run()) for worker in ring]
+    left = list(milestones)
     try:
         while any(w.pending for w in ring) or any(s.lag for s in sources):
-            await asyncio.wait(running, timeout=0.05, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(running, timeout=0.02, return_when=asyncio.FIRST_COMPLETED)
             for task in running:
                 if task.done():
                     task.result()
-            if metrics.steps >= steps:
-                if rest is None:
+            if left and metrics.steps >= left[0][0]:
+                await left.pop(0)[1]()
+                if not left and not until_idle:
                     break
-                await rest()
-                steps = 10**9
     finally:
         for task in running:
             task.cancel()
@@ -99,8 +106,9 @@ async def template(directory: Path) -> list[dict[str, Record]]:
         profiles = builtin_profiles()[:TEMPLATE_AGENTS]
         made = await import_society(composition, ProfileImport(profiles, ()), "bench", seed=0)
         regions = list(made.society.regions)
-        await wanted(log, regions, True)
-        await live(composition, STEPS * made.society.groups, lambda: wanted(log, regions, False))
+        await log.publish(appetites(regions, True))
+        rest = partial(log.publish, appetites(regions, False))
+        await live(composition, [(STEPS * made.society.groups, rest)], until_idle=True)
         groups: dict[str, dict[str, Record]] = {}
         for topic in _STATES:
             for delivery in await log.history(topic):
