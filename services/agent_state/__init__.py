@@ -7,6 +7,9 @@ population whole. Writes agents-acted, its state to agents, and the answers of u
 model-answers; an import writes observations-delivered, then population, from any replica.
 Key: group.
 
+The owner of one key of population controls how many agents are active, so that the model server is
+just saturated (ops/decisions/0018).
+
 A founding is done when its agents are in the changelog and the modulator was told (GroupFounded on
 agents-acted); a step, when every agent of the group that had a reason to act did so, the new state
 and the actions are one record of the changelog, and the actions are published. An import is done

@@ -8,6 +8,7 @@ from services.events.control import (
     Appetite,
     DeadLetter,
     PopulationSet,
+    PopulationTarget,
     SocietyImported,
 )
 from services.events.datasets import (
@@ -60,6 +61,7 @@ __all__ = [
     "Observation",
     "ObservationsDelivered",
     "PopulationSet",
+    "PopulationTarget",
     "Provenance",
     "QuotaReleased",
     "Requirement",

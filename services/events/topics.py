@@ -52,7 +52,7 @@ DATASETS = Topic("matrix.datasets.v1", "dataset", (events.DatasetDeclared,), com
 POPULATION = Topic(
     "matrix.population.v1",
     "what is controlled",
-    (events.Appetite, events.SocietyImported, events.PopulationSet),
+    (events.Appetite, events.SocietyImported, events.PopulationSet, events.PopulationTarget),
     compacted=True,
 )
 MODEL_ANSWERS = Topic("matrix.model-answers.v1", "unit of work and call", compacted=True)

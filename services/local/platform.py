@@ -111,6 +111,7 @@ class Platform:
                         benchmarks=benchmarks,
                         held_out=bool(settings.model.held_out),
                         workbench=workbench,
+                        demand=None if settings.deterministic else models.chat,
                     )
                     progress.phase = "reading the log"
                     await composition.restore()

@@ -11,6 +11,8 @@ from services.events import (
     MessagesForwarded,
     ObservationsDelivered,
     PopulationSet,
+    PopulationTarget,
+    SocietyImported,
     codec,
 )
 from services.events.topics import (
@@ -103,6 +105,12 @@ class ModulationConsumer:
             self._modulation.set_wanted(event.region, event.hungry)
         elif isinstance(event, PopulationSet):
             self._modulation.max_agents = event.max_agents
+            self._modulation.min_agents = event.min_agents
+        elif isinstance(event, PopulationTarget):
+            self._modulation.target = event.active_agents
+        elif isinstance(event, SocietyImported):
+            self._modulation.society = event
+            return False
         else:
             return False
         return True
@@ -113,9 +121,8 @@ class ModulationConsumer:
         To be called too when the states of a partition were restored: what its groups waited for
         may have been said while nobody owned them.
         """
-        parked = [group_id for group_id, state in self._modulation.groups.items() if state.parked]
         # At once: each waits for two records to be durable.
-        await asyncio.gather(*map(self._release, parked))
+        await asyncio.gather(*map(self._release, self._modulation.releasable()))
 
     async def _release(self, group_id: str) -> None:
         # Publish first: after a crash in between, the token goes out again and is dropped there.
