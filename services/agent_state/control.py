@@ -7,8 +7,8 @@ and since `q = g0 * active + line`,
     g = min(1, q / active)
 
 is never less than `g0`. A change of the target by `(aim - q) / g` therefore goes in the right
-direction and not beyond the aim: it closes the share `g0 / g` of the gap, nearly all of it where the
-line is quiet. Growth counts with `g = 1`, since groups that are released begin their steps together.
+direction and not beyond the aim: it closes the share `g0 / g` of the gap, nearly all of it where
+the line is quiet. Growth counts with `g = 1`: groups that are released begin their steps together.
 The aim is a backlog of 6 % of the slots; between 2 and 10 % it is left alone.
 
 How many slots there are is learnt: as many calls as run while others wait. As long as nothing ever

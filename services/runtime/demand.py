@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -43,7 +44,8 @@ class LoadWatch:
     ) -> None:
         while True:
             self.load = await read_load(session, url, headers, _POLL_SECONDS)
-            await asyncio.sleep(_POLL_SECONDS)
+            # Not in step with groups, which may all call at the same time of each second.
+            await asyncio.sleep(_POLL_SECONDS * random.uniform(0.5, 1.5))
 
     async def close(self) -> None:
         """Ask no more."""

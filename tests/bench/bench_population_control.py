@@ -1,4 +1,4 @@
-"""Does the population follow the model server: from a start with few agents, doubled, and halved."""
+"""Does the population follow the model server: from few active agents on, doubled, and halved."""
 
 import asyncio
 import os
@@ -17,9 +17,9 @@ from services.events import codec
 from services.events.topics import DATASETS, TOPICS
 from services.kinds import load_kinds
 from services.local.composition import Composition
+from services.local.endpoints import ModelChoice
 from services.local.log import Log
 from services.local.orders import new_order
-from services.local.endpoints import ModelChoice
 from services.local.settings import RunSettings
 from services.local.society import chosen_profiles, import_society
 from services.runtime.metrics import Metrics
@@ -29,7 +29,7 @@ from services.runtime.models import Endpoint, HttpModels
 from tests.bench.harness import Row, at_least, at_most
 from tests.bench.servers import simulated_model
 
-SLOTS, SECONDS_PER_CALL = 64, 2.0
+SLOTS, SECONDS_PER_CALL = 64, 0.5
 AGENTS, START = 1000, 20
 STEADY_SECONDS, SETTLE_SECONDS, LONGEST_SECONDS = 60.0, 30.0, 120.0
 WINDOW_SECONDS, LOOK_SECONDS = 5.0, 0.2
