@@ -155,7 +155,7 @@ def test_a_doubled_or_halved_server_is_followed_within_30_seconds(
 
     found = run(slots, 6 * slots, seed=seed, until=180, events={100: resize})
     after = found[129:150]
-    assert busy(after) >= 0.90
+    assert busy(after) >= 0.85
     assert waiting(after) <= 0.15
     later = found[150:]
     assert busy(later) >= 0.93
