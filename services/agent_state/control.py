@@ -44,8 +44,8 @@ PATIENCE_SECONDS = 12.0
 """What moves towards the band is waited for so long, and longer as calls wait for slots."""
 STILL = 0.05
 """A change of all calls by less than this share is no movement."""
-STEADY = 0.8
-"""With less than this share of the calls of two readings ago running, the server is shrinking."""
+STEADY = 0.85
+"""Least ratio of the calls running two readings apart, if it is to be known how many can."""
 MORE = 1.03
 """With more than this multiple of the slots running, there are more than was thought."""
 GROWTH = 1.5
@@ -228,8 +228,9 @@ def _slope(control: Control, bounds: Bounds, calls: float) -> float:
 def _fewer(
     control: Control, bounds: Bounds, readings: Sequence[Reading], excess: float
 ) -> Decision | None:
-    if readings[-1].running < STEADY * readings[-READINGS].running:
-        return None  # Nobody knows yet how few slots there are.
+    running = sorted((readings[-READINGS].running, readings[-1].running))
+    if running[0] < STEADY * running[1]:
+        return None  # The server, or the gate before it, is just becoming smaller or larger.
     calls, slots = _mean_calls(readings), control.slots or 1.0
     slope = _slope(control, bounds, calls)
     active = bounds.active(control.target)

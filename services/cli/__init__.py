@@ -18,9 +18,11 @@ def main() -> None:
         else:
             from services.cli.commands import app
         from services.cli.console import console
+        from services.runtime.collector import calm_collector
         from services.runtime.errors import MatrixError
     except KeyboardInterrupt:
         sys.exit(130)
+    calm_collector()
     try:
         app()
     except MatrixError as error:

@@ -6,7 +6,7 @@ containment of documents", 1997).
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -34,11 +34,18 @@ def term_hashes(terms: Iterable[str]) -> UInt32s:
     return np.unique(np.frombuffer(b"".join(hashes), dtype="<u4").astype(np.uint32))
 
 
-def jaccard(first: UInt32s, second: UInt32s) -> float:
-    """Return the Jaccard similarity of two sets of shingles; 0 when both are empty."""
-    common = np.intersect1d(first, second, assume_unique=True).size
-    union = first.size + second.size - common
-    return common / union if union else 0.0
+def jaccards(one: UInt32s, others: Sequence[UInt32s]) -> npt.NDArray[np.float64]:
+    """Return the Jaccard similarity of a set to each of others; sets are sorted and not empty.
+
+    All at once: a call of NumPy costs more than the comparison of two small sets.
+    """
+    sizes = np.array([other.size for other in others])
+    joined = np.concatenate(others)
+    places = np.minimum(np.searchsorted(one, joined), one.size - 1)
+    starts = np.concatenate(([0], sizes.cumsum()[:-1]))
+    common = np.add.reduceat((one[places] == joined).astype(np.int64), starts)
+    shared: npt.NDArray[np.float64] = common / (one.size + sizes - common)
+    return shared
 
 
 class Rows(Generic[T]):
@@ -90,13 +97,13 @@ class MinHashSets(Generic[T]):
         likely = np.flatnonzero(equal >= least)
         if len(likely) > COMPARED:
             likely = np.sort(likely[np.argsort(-equal[likely], kind="stable")[:COMPARED]])
-        best, best_id = 0.0, ""
-        for index in likely:
-            sample_id, other = self._sets[index]
-            exact = jaccard(hashes, other)
-            if exact > best:
-                best, best_id = exact, sample_id
-        return best, best_id
+        if not likely.size:
+            return 0.0, ""
+        exact = jaccards(hashes, [self._sets[index][1] for index in likely])
+        best = int(exact.argmax())
+        if not exact[best]:
+            return 0.0, ""
+        return float(exact[best]), self._sets[likely[best]][0]
 
     def _signature(self, hashes: UInt32s) -> npt.NDArray[T]:
         sketch = self._blank.copy()

@@ -10,14 +10,22 @@ from services.agent_state.population_control import START_AGENTS, PopulationCont
 from services.agent_state.queries import PopulationQueries
 from services.events import Appetite, PopulationSet, PopulationTarget, SocietyImported, codec
 from services.events.topics import POPULATION
-from services.runtime.demand import Demand
+from services.runtime.admission import Demand
 from services.runtime.errors import Retryable
 from services.runtime.metrics import Metrics
+from services.runtime.model_load import ServerLoad
 from services.runtime.ports import Delivery, Record, Role
 
 NOW = 1_700_000_000.0
 SOCIETY = SocietyImported(1000, 200, {"r0": 600, "r1": 400}, 0, "f", 1.0)
-IDLE, FULL = Demand(8.0, 0.0, 0), Demand(64.0, 400.0, 20)
+
+
+def told(running: float, waiting: float, held: int = 0) -> Demand:
+    """Return what a server with /metrics says."""
+    return Demand(ServerLoad(running, waiting), round(running + waiting), held)
+
+
+IDLE, FULL = told(8.0, 0.0), told(64.0, 400.0, 20)
 
 
 @dataclass
@@ -120,7 +128,7 @@ async def test_only_the_owner_of_the_target_decides() -> None:
 async def test_a_new_owner_goes_on_from_the_last_target_and_what_was_known_of_the_server() -> None:
     bench = Bench().wanted()
     bench.learn(PopulationTarget(300, "slots are free", NOW, 250.0, 10.0, 256.0))
-    bench.demand = Demand(200.0, 0.0, 0)
+    bench.demand = told(200.0, 0.0)
     await bench.pass_seconds(5)
     (target,) = bench.targets
     # Not twice as many: of 256 slots and 6 % of them, 71 are missing.
@@ -155,14 +163,14 @@ async def test_no_more_than_the_wanted_regions_have_and_the_limits_allow() -> No
 
 
 async def test_a_server_that_does_not_tell_is_known_by_the_calls_of_this_process() -> None:
-    bench = Bench(Demand(None, None, held=500, in_flight=64)).wanted()
+    bench = Bench(Demand(None, in_flight=64, held=500)).wanted()
     await bench.pass_seconds(6)
     last = bench.targets[-1]
     assert (last.running, last.backlog, last.reason) == (64.0, 500.0, "backlog too long")
 
 
 async def test_a_server_that_is_away_is_no_reason_for_more_agents() -> None:
-    bench = Bench(Demand(None, None, held=0, in_flight=0)).wanted()
+    bench = Bench(Demand(None, in_flight=0, held=0)).wanted()
     for _ in range(60):
         bench.metrics.model.retries["broken connection"] += 5
         await bench.pass_seconds(1)
