@@ -18,7 +18,24 @@ async def simulated_model(*options: str) -> AsyncIterator[tuple[str, int]]:
     Raises:
         RuntimeError: it does not start.
     """
-    command = (sys.executable, "-m", "services.cli", "simulate-model", "--port", "0", *options)
+    async with _served("services.cli", "simulate-model", "--port", "0", *options) as server:
+        yield server
+
+
+@asynccontextmanager
+async def fixed_answers() -> AsyncIterator[tuple[str, int]]:
+    """Run a server that answers each chat with the same; gives its base URL and its process id.
+
+    Raises:
+        RuntimeError: it does not start.
+    """
+    async with _served("tests.bench.fixed_server") as server:
+        yield server
+
+
+@asynccontextmanager
+async def _served(module: str, *options: str) -> AsyncIterator[tuple[str, int]]:
+    command = (sys.executable, "-m", module, *options)
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
@@ -28,7 +45,7 @@ async def simulated_model(*options: str) -> AsyncIterator[tuple[str, int]]:
             line = (await process.stdout.readline()).decode()
         found = _URL.search(line)
         if found is None:
-            raise RuntimeError(f"the simulated model did not start: {line!r}")
+            raise RuntimeError(f"{module} did not start: {line!r}")
         yield found[0], process.pid
     finally:
         if process.returncode is None:

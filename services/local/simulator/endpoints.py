@@ -35,6 +35,8 @@ from services.local.simulator.settings import SimulatorSettings
 from services.local.simulator.streams import ChatStream, CompletionStream
 from services.local.simulator.tokens import Messages, count_chat_tokens, count_tokens, tokenize
 
+_SPREADING = 0x9E37_79B9_7F4A_7C15
+"""2**64 over the golden ratio: multiples of it look random, and none comes twice."""
 _YES_OR_NO = re.compile(r"\b(?:yes|no)\b", re.IGNORECASE)
 
 
@@ -203,7 +205,7 @@ class Endpoints:
         self._answered += 1
         name = request.headers.get("X-Request-Id")
         if name is None:
-            name = blake2b(f"{kind} {self._answered}".encode(), digest_size=8).hexdigest()
+            name = f"{self._answered * _SPREADING % 2**64:016x}"
         return Envelope(
             f"{kind}-{name}", int(time.time()), self._settings.names[0], self._fingerprint
         )

@@ -59,7 +59,7 @@ def text_chain(text: str, block_size: int, salt: str = "") -> Chain:
     return extended(_nothing(salt), tokenize(text), block_size)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _begun(messages: Messages, block_size: int, salt: str) -> Chain:
     chain = _nothing(salt)
     for place, turn in enumerate(messages):

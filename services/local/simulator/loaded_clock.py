@@ -58,8 +58,9 @@ class LoadedClock:
             return
         self._time = self.time()
         self._since = asyncio.get_running_loop().time()
-        self._rate = rate
-        if self._alarm is not None:
+        faster, self._rate = rate > self._rate, rate
+        # An alarm that has become too early finds nothing to do, and is set again.
+        if faster and self._alarm is not None:
             self._set_alarm(self._alarm_at)
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:

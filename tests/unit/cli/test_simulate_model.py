@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 import services.cli.simulate
-from services.cli.commands import app
+from services.cli.commands import app_for
 from services.local.simulator import PRESETS, SimulatorSettings
 
 
@@ -22,6 +22,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Callable[..., SimulatorSettings]:
     monkeypatch.setattr(services.cli.simulate, "serve_forever", serve)
 
     def run(*arguments: str) -> SimulatorSettings:
+        app = app_for("simulate-model")
         result = CliRunner().invoke(app, ["simulate-model", *arguments], catch_exceptions=False)
         assert result.exit_code == 0, result.output
         return made.pop()
