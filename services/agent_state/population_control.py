@@ -8,15 +8,8 @@ from typing import Protocol
 
 import structlog
 
-from services.agent_state.control import (
-    Bounds,
-    Control,
-    Decision,
-    Reading,
-    changed,
-    decided,
-    observed,
-)
+from services.agent_state.control import changed, decided, observed
+from services.agent_state.control_values import Bounds, Control, Decision, Reading
 from services.agent_state.queries import PopulationQueries
 from services.events import PopulationTarget, SocietyImported, codec
 from services.events.topics import POPULATION

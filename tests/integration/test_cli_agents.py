@@ -115,13 +115,14 @@ async def test_the_population_is_limited_and_set_free_again(tmp_path: Path) -> N
             assert told in (await there.matrix("agents", "population", *option)).out
             (size,) = (await there.matrix("agents", "population", "--json")).rows
             assert size["max_agents"] == limit
-        for option, limits in (
-            (("--max-agents", "9", "--min-agents", "2"), (2, 9)),
-            (("--min-agents", "4"), (4, 9)),
-            (("--max-agents", "5"), (4, 5)),
-            (("--no-limit",), (4, None)),
+        for options, limits in (
+            ("--max-agents 9 --min-agents 2", (2, 9)),
+            ("--min-agents 4", (4, 9)),
+            ("--max-agents 5", (4, 5)),
+            ("--no-limit", (4, None)),
         ):
-            (size,) = (await there.matrix("agents", "population", *option, "--json")).rows
+            asked = await there.matrix("agents", "population", *options.split(), "--json")
+            (size,) = asked.rows
             assert (size["min_agents"], size["max_agents"]) == limits
         crossed = await there.matrix("agents", "population", "--max-agents", "3")
         shown = (await there.matrix("agents", "population")).out

@@ -10,17 +10,13 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from services.agent_state.control import (
-    LEAST,
     READINGS,
     SETTLING_SECONDS,
-    Bounds,
-    Control,
-    Decision,
-    Reading,
     changed,
     decided,
     observed,
 )
+from services.agent_state.control_values import LEAST, Bounds, Control, Decision, Reading
 from tests.unit.agent_state.plant import Plant
 
 ALL = 10**9
