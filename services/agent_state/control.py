@@ -7,8 +7,8 @@ and since `q = g0 * active + line`,
     g = min(1, q / active)
 
 is never less than `g0`. A change of the target by `(aim - q) / g` therefore goes in the right
-direction and not beyond the aim: it closes the share `g0 / g` of the gap, nearly all of it where the
-line is quiet. Growth counts with `g = 1`, since groups that are released begin their steps together.
+direction and not beyond the aim: it closes the share `g0 / g` of the gap, nearly all of it where
+the line is quiet. Growth counts with `g = 1`: groups that are released begin their steps together.
 The aim is a backlog of 6 % of the slots; between 2 and 10 % it is left alone.
 
 How many slots there are is learnt: as many calls as run while others wait. As long as nothing ever
@@ -24,18 +24,18 @@ is judged by the mean of many readings, a larger one by three.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import fmean
-from typing import Literal
+
+from services.agent_state.control_values import Bounds, Control, Decision, Reading, Reason
 
 AIM, LOWEST, HIGHEST = 0.06, 0.02, 0.10
 """Shares of the slots: the backlog to reach, and the band in which it is left alone."""
 FAR = 0.15
 """Share of the slots by which all calls may miss the aim before three readings decide."""
-BUSY = 0.95
-"""Share of the slots that is to be busy, if the backlog is below its aim."""
-LEAST = 10
-"""Agents without which no group might be active at all."""
+BUSY, BURSTY = 0.95, 0.5
+"""Share of the slots that is to be busy; while it is not, for calls come in bursts, the backlog may
+be this share of them."""
 READINGS, LONG = 3, 20
 """Readings that decide where all calls are far from the aim, and where they are near."""
 SETTLING_SECONDS = 1.0
@@ -44,82 +44,12 @@ PATIENCE_SECONDS = 12.0
 """What moves towards the band is waited for so long, and longer as calls wait for slots."""
 STILL = 0.05
 """A change of all calls by less than this share is no movement."""
-STEADY = 0.8
-"""With less than this share of the calls of two readings ago running, the server is shrinking."""
+STEADY = 0.85
+"""Least ratio of the calls running two readings apart, if it is to be known how many can."""
 MORE = 1.03
 """With more than this multiple of the slots running, there are more than was thought."""
 GROWTH = 1.5
 _LEAST_SLOPE = 0.05
-
-Reason = Literal["backlog too long", "slots are free", "no backlog", "limits"]
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """The model server at a moment."""
-
-    at: float
-    """Seconds of a monotonic clock."""
-    running: float
-    """Calls that it works on."""
-    backlog: float
-    """Calls that wait, at the server or for leave to be sent there."""
-
-    @property
-    def calls(self) -> float:
-        """All that exist."""
-        return self.running + self.backlog
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What a target may be."""
-
-    usable: int
-    """Agents in the regions that are wanted: more cannot be active."""
-    group: float
-    """Agents of a group, on average: the target is met in whole groups only."""
-    least: int = 0
-    most: int | None = None
-
-    def within(self, target: float) -> int:
-        """Return the target inside of the bounds; of contradictory ones, `most` counts."""
-        wanted = max(round(target), self.least, LEAST)
-        return wanted if self.most is None else min(wanted, self.most)
-
-    def active(self, target: int) -> int:
-        """Return how many agents a target makes active."""
-        return max(1, min(target, self.usable))
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """The controller between two readings."""
-
-    target: int
-    changed_at: float
-    slots: float | None = None
-    """Calls that the server runs at once; None while it was never full."""
-    readings: tuple[Reading, ...] = ()
-    """The latest since the last change has shown."""
-    known: bool = False
-    """Whether it was ever known how many slots there are."""
-    patient_until: float = -math.inf
-    """Until then, what moves towards the band is waited for."""
-    awaited: float | None = None
-    """All calls, once half of what the last change takes away has shown; None after a growth."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A new target."""
-
-    target: int
-    reason: Reason
-    patience: float = 0.0
-    """Seconds to wait for what moves in the right direction."""
-    awaited: float | None = None
-    """See `Control.awaited`."""
 
 
 def observed(control: Control, reading: Reading) -> Control:
@@ -198,6 +128,9 @@ def _far(control: Control, bounds: Bounds, latest: Sequence[Reading]) -> float |
     noise = 0.5 * math.sqrt(bounds.group * slots)
     if abs(gap) < max(FAR * slots, 2 * noise) or gap * moved < 0:
         return None
+    # A burst between two moments with free slots is no backlog that agents make.
+    if gap > 0 and min(r.running for r in latest) < BUSY * slots:
+        return None
     return gap
 
 
@@ -208,11 +141,12 @@ def _near(control: Control, bounds: Bounds, readings: Sequence[Reading]) -> floa
         return None
     running, backlog = fmean(r.running for r in readings), fmean(r.backlog for r in readings)
     group = bounds.group * _slope(control, bounds, running + backlog)
-    if backlog > max(HIGHEST * slots, AIM * slots + group):
+    idle = running < BUSY * slots
+    if backlog > max((BURSTY if idle else HIGHEST) * slots, AIM * slots + group):
         return backlog - AIM * slots
     # Bursts are a backlog too, on average, and leave slots free in between.
-    if backlog < LOWEST * slots or (backlog < AIM * slots and running < BUSY * slots):
-        return min(0.0, running + backlog - (1 + AIM) * slots)
+    if idle or backlog < LOWEST * slots:
+        return min(0.0, running - slots)
     return None
 
 
@@ -228,8 +162,9 @@ def _slope(control: Control, bounds: Bounds, calls: float) -> float:
 def _fewer(
     control: Control, bounds: Bounds, readings: Sequence[Reading], excess: float
 ) -> Decision | None:
-    if readings[-1].running < STEADY * readings[-READINGS].running:
-        return None  # Nobody knows yet how few slots there are.
+    running = sorted((readings[-READINGS].running, readings[-1].running))
+    if running[0] < STEADY * running[1]:
+        return None  # The server, or the gate before it, is just becoming smaller or larger.
     calls, slots = _mean_calls(readings), control.slots or 1.0
     slope = _slope(control, bounds, calls)
     active = bounds.active(control.target)

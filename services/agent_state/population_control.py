@@ -4,25 +4,19 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 import structlog
 
-from services.agent_state.control import (
-    Bounds,
-    Control,
-    Decision,
-    Reading,
-    changed,
-    decided,
-    observed,
-)
+from services.agent_state.control import changed, decided, observed
+from services.agent_state.control_values import Bounds, Control, Decision, Reading
 from services.agent_state.queries import PopulationQueries
 from services.events import PopulationTarget, SocietyImported, codec
 from services.events.topics import POPULATION
-from services.runtime.demand import Demand, ModelDemand
+from services.runtime.admission import Demand
 from services.runtime.errors import Retryable
 from services.runtime.metrics import Metrics
-from services.runtime.ports import Clock, Publisher
+from services.runtime.ports import Clock, Publisher, Role
 
 TARGET = "target"
 """Key of the target: who owns it controls the population, and nobody else."""
@@ -31,6 +25,13 @@ START_AGENTS = 100
 TICK_SECONDS = 1.0
 _RESTS = "no dataset wants scenarios"
 _log = structlog.get_logger(__name__)
+
+
+class ModelDemand(Protocol):
+    """Knows what is asked of the models' servers."""
+
+    def demand(self, role: Role) -> Demand:
+        """Return what is asked of the server of `role`, as of its last word."""
 
 
 class PopulationControl:
@@ -162,9 +163,9 @@ class PopulationControl:
 
     def _reading(self, demand: Demand, now: float) -> Reading:
         """Return the load; of a server that does not tell, what this process knows of it."""
-        if demand.running is None:
+        if demand.load is None:
             return Reading(now, demand.in_flight, demand.held)
-        return Reading(now, demand.running, (demand.waiting or 0.0) + demand.held)
+        return Reading(now, demand.load.running, demand.load.waiting + demand.held)
 
     def _server_is_away(self) -> bool:
         """Return whether calls failed since the last look, and none was answered.

@@ -11,7 +11,7 @@ import services.scenario_extraction
 from services.agent_state.application import Society
 from services.agent_state.codec import GROUP_STATE
 from services.agent_state.consumer import SocietyConsumer
-from services.agent_state.population_control import START_AGENTS, PopulationControl
+from services.agent_state.population_control import START_AGENTS, ModelDemand, PopulationControl
 from services.agent_state.queries import PopulationQueries
 from services.events import topics as t
 from services.events.dead_letters import DeadLetterTopic
@@ -31,7 +31,6 @@ from services.reward_filtering.consumer import FilteringConsumer
 from services.reward_filtering.contamination import ContaminationIndex
 from services.reward_filtering.workbench import Workbench
 from services.reward_filtering.writer import MEMBER, DatasetWriter
-from services.runtime.demand import ModelDemand
 from services.runtime.journal import ModelJournal
 from services.runtime.metrics import Metrics
 from services.runtime.ports import ChatModel, Clock, Embedder

@@ -1,4 +1,4 @@
-"""Does the population follow the model server: from a start with few agents, doubled, and halved."""
+"""Does the population follow the model server: from few active agents on, doubled, and halved."""
 
 import asyncio
 import os
@@ -17,19 +17,20 @@ from services.events import codec
 from services.events.topics import DATASETS, TOPICS
 from services.kinds import load_kinds
 from services.local.composition import Composition
+from services.local.endpoints import ModelChoice
 from services.local.log import Log
 from services.local.orders import new_order
-from services.local.endpoints import ModelChoice
 from services.local.settings import RunSettings
 from services.local.society import chosen_profiles, import_society
+from services.runtime.endpoints import Endpoint
 from services.runtime.metrics import Metrics
 from services.runtime.model_load import ServerLoad, read_load
 from services.runtime.model_servers import ROLES
-from services.runtime.models import Endpoint, HttpModels
+from services.runtime.models import HttpModels
 from tests.bench.harness import Row, at_least, at_most
 from tests.bench.servers import simulated_model
 
-SLOTS, SECONDS_PER_CALL = 64, 2.0
+SLOTS, SECONDS_PER_CALL = 64, 0.5
 AGENTS, START = 1000, 20
 STEADY_SECONDS, SETTLE_SECONDS, LONGEST_SECONDS = 60.0, 30.0, 120.0
 WINDOW_SECONDS, LOOK_SECONDS = 5.0, 0.2
@@ -89,8 +90,7 @@ async def _society(url: str, folder: Path) -> AsyncIterator[Metrics]:
     metrics, kinds = Metrics(), load_kinds()
     log = Log(folder / "log.db", {topic.name for topic in TOPICS if topic.compacted})
     endpoint = Endpoint(url, "simulated")
-    # The server is the limit, and not what this process sends at once.
-    async with HttpModels(dict.fromkeys(ROLES, endpoint), metrics.model, slots=4096) as models:
+    async with HttpModels(dict.fromkeys(ROLES, endpoint), metrics.model) as models:
         composition = Composition(
             log,
             models,

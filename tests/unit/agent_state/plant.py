@@ -1,8 +1,9 @@
 """A society at a model server in simulated time: what the population is controlled for.
 
-Groups act in steps of several phases; in each, all their agents call at once and the phase ends with
-the last answer. A group goes on while the agents of the groups before it and its own are within the
-limit; one that is not any more ends its step first. The line's calls go before the society's.
+Groups act in steps of several phases; in each, all their agents call at once, and the phase ends
+with the last answer. A group goes on while the agents of the groups before it and its own are
+within the limit; one that is not any more ends its step first. The line's calls go before the
+society's.
 """
 
 import heapq
@@ -28,7 +29,9 @@ class Plant:
     spread: float = 0.5
     """Sigma of the lognormal time of a call; 0: all take the same."""
     line: float = 0.0
-    """Calls per second of the line."""
+    """Calls per second of the line, on average."""
+    burst: int = 1
+    """Calls of the line that come at once."""
     seed: int = 0
     now: float = 0.0
     limit: int = 0
@@ -70,6 +73,11 @@ class Plant:
         """Agents of the groups that are in a step."""
         return sum(n for n, phase in zip(self.sizes, self._phase, strict=True) if phase >= 0)
 
+    def resize(self, slots: int) -> None:
+        """Give the server other slots; what it works on is finished."""
+        self.slots = slots
+        self._fill()
+
     def set_limit(self, limit: int) -> None:
         """Let the groups go on that so many agents leave room for."""
         self.limit = limit
@@ -99,8 +107,9 @@ class Plant:
     def _happen(self, what: int) -> None:
         if what == _LINE:
             if self.line > 0:
-                self._line_queue += 1
-            self._schedule(self._random.expovariate(self.line) if self.line > 0 else 1.0, _LINE)
+                self._line_queue += self.burst
+            rate = self.line / self.burst
+            self._schedule(self._random.expovariate(rate) if rate > 0 else 1.0, _LINE)
         elif what >= _THOUGHT:
             group = what - _THOUGHT
             self._begin(group, (self._phase[group] + 1) % PHASES)

@@ -46,6 +46,9 @@ def test_the_counts_are_those_of_all_groups(
         assert roster.steps == sum(each.applied_step + 1 for each in present)
         assert roster.resting == sum(each.resting for each in present)
         assert metrics.parked == sum(each.parked for each in present)
+        assert metrics.active == sum(
+            len(each.agents) for each in present if not each.parked and not each.resting
+        )
         for region in ("r0", "r1"):
             parked = [k for k, s in states.items() if s.parked and s.group.region == region]
             assert list(roster.parked(region)) == sorted(parked)
