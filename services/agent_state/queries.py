@@ -1,9 +1,10 @@
 """What callers want to know of people and groups; changes nothing."""
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from services.agent_state.decisions import DecisionLog
 from services.agent_state.domain import GroupState
 from services.agent_state.views import (
     AgentProfile,
@@ -14,7 +15,15 @@ from services.agent_state.views import (
     profile_of,
     summary_of,
 )
-from services.events import Action, AgentsActed, PopulationSet, SocietyImported, codec
+from services.events import (
+    Action,
+    AgentsActed,
+    JoinDecided,
+    PopulationSet,
+    RankShift,
+    SocietyImported,
+    codec,
+)
 from services.events.topics import AGENTS_ACTED, POPULATION
 from services.runtime.errors import NotFound
 from services.runtime.ports import Delivery
@@ -55,7 +64,7 @@ class SocietyQueries:
 
     def __init__(self, groups: Changelog[GroupState]) -> None:
         self._groups = groups
-        self._indexed: frozenset[str] = frozenset()
+        self._indexed: frozenset[tuple[str, int]] = frozenset()
         self._group_ids: list[str] = []
         self._group_of: dict[str, str] = {}
         self._agent_ids: list[str] = []
@@ -90,8 +99,18 @@ class SocietyQueries:
             found.append(summary_of(agent, state))
         return found
 
-    def groups(self, after: str, limit: int, region: str = "") -> list[GroupSummary]:
-        """Return up to `limit` groups in order of id, from the first one after `after`."""
+    def groups(
+        self,
+        after: str,
+        limit: int,
+        region: str = "",
+        shifts: Sequence[RankShift] = (),
+        seats: bool = False,
+    ) -> list[GroupSummary]:
+        """Return up to `limit` groups in order of id, from the first one after `after`.
+
+        For `shifts` and `seats` see `views.group_summary_of`.
+        """
         self._index()
         found: list[GroupSummary] = []
         for place in range(bisect_right(self._group_ids, after), len(self._group_ids)):
@@ -99,15 +118,16 @@ class SocietyQueries:
                 break
             state = self._groups.get(self._group_ids[place])
             if state is not None and _within(state, "", region):
-                found.append(group_summary_of(state))
+                found.append(group_summary_of(state, shifts, seats))
         return found
 
     def _index(self) -> None:
-        """Sort all ids again, if groups came or went; who is in a group never changes."""
-        present = frozenset(state.group.group_id for state in self._groups.values())
+        """Sort all ids again, if groups came, went or grew; nobody leaves a group."""
+        states = self._groups.values()
+        present = frozenset((state.group.group_id, len(state.agents)) for state in states)
         if present == self._indexed:
             return
-        self._indexed, self._group_ids = present, sorted(present)
+        self._indexed, self._group_ids = present, sorted(group_id for group_id, _ in present)
         self._group_of = {
             agent.agent_id: state.group.group_id
             for state in self._groups.values()
@@ -120,18 +140,23 @@ class PopulationQueries:
     """How large the society is, and how much of it may be active: every replica knows it."""
 
     def __init__(self) -> None:
-        self.society: SocietyImported | None = None
+        self.decisions = DecisionLog()
         self._limit = PopulationSet(None, 0.0)
+
+    @property
+    def society(self) -> SocietyImported | None:
+        """The society; None before the first import."""
+        return self.decisions.society
 
     def broadcasts(self) -> list[Route]:
         """Return what handles the events that every replica reads."""
         return [Route(POPULATION.name, self.on_population)]
 
     async def on_population(self, delivery: Delivery) -> None:
-        """Learn of an import, or of a limit."""
+        """Learn of an import or a join, or of a limit."""
         event = codec.from_delivery(delivery)
-        if isinstance(event, SocietyImported):
-            self.society = event
+        if isinstance(event, SocietyImported | JoinDecided):
+            self.decisions.learn(event)
         elif isinstance(event, PopulationSet):
             self.set_limit(event)
 

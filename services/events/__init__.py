@@ -7,7 +7,9 @@ units and keys, and a test keeps the two equal. Nothing else is shared between s
 from services.events.control import (
     Appetite,
     DeadLetter,
+    JoinDecided,
     PopulationSet,
+    RankShift,
     SocietyImported,
 )
 from services.events.datasets import (
@@ -27,6 +29,7 @@ from services.events.society import (
     Action,
     AgentCard,
     AgentsActed,
+    AgentsJoined,
     Group,
     GroupFounded,
     Inbox,
@@ -44,6 +47,7 @@ __all__ = [
     "Action",
     "AgentCard",
     "AgentsActed",
+    "AgentsJoined",
     "Appetite",
     "ChatMessage",
     "DatasetDeclared",
@@ -54,6 +58,7 @@ __all__ = [
     "GroupFounded",
     "Inbox",
     "InstructionGenerated",
+    "JoinDecided",
     "MessagesForwarded",
     "Neighbour",
     "Newcomer",
@@ -62,6 +67,7 @@ __all__ = [
     "PopulationSet",
     "Provenance",
     "QuotaReleased",
+    "RankShift",
     "Requirement",
     "Response",
     "RoutedAction",

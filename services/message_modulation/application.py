@@ -7,11 +7,13 @@ from dataclasses import replace
 from services.events import (
     AgentCard,
     AgentsActed,
+    AgentsJoined,
     Group,
     GroupFounded,
     MessagesForwarded,
     Observation,
     ObservationsDelivered,
+    SocietyImported,
     StepCompleted,
 )
 from services.message_modulation.domain import (
@@ -47,6 +49,8 @@ class Modulation:
         """Regions whose groups are to run; the others' are parked at the end of their step."""
         self.max_agents: int | None = None
         """Agents that may be active; no limit when None."""
+        self.society: SocietyImported | None = None
+        """As it is, or is about to be: how far the ranks of groups moved as people joined."""
         self._journal = journal
         self._router = router
         self._metrics = metrics
@@ -56,10 +60,16 @@ class Modulation:
         """Note whether the groups of a region are to run."""
         (self.wanted.add if wanted else self.wanted.discard)(region)
 
+    def set_society(self, society: SocietyImported) -> None:
+        """Note how far ranks moved; a society of before counts no more."""
+        if self.society is None or society.joins >= self.society.joins:
+            self.society = society
+
     def may_run(self, state: ModulatorState) -> bool:
         """Return whether a group is to go on: its region is wanted, and it is within the limit."""
+        shifts = self.society.shifts if self.society is not None else ()
         return state.group.region in self.wanted and within_limit(
-            state.group, len(state.agents), self.max_agents
+            state.group, len(state.agents), self.max_agents, shifts
         )
 
     async def found(self, founded: GroupFounded) -> ModulatorState:
@@ -79,6 +89,30 @@ class Modulation:
         )
         await self.groups.put(founded.group.group_id, state)
         return state
+
+    async def join(self, joined: AgentsJoined) -> ModulatorState | None:
+        """Take in who joined a group; one that rests goes on, since newcomers have plans.
+
+        Returns the state whose token is to be published, None where no such group was founded. A
+        repeat changes nothing.
+        """
+        state = self.groups.get(joined.group_id)
+        if state is None or not state.agents:
+            return None
+        present = {card.agent_id for card in state.agents}
+        cards = [
+            AgentCard(n.agent_id, n.name, n.headline)
+            for n in joined.newcomers
+            if n.agent_id not in present
+        ]
+        if not cards:
+            return state
+        grown = replace(state, agents=(*state.agents, *cards))
+        if state.resting:
+            token = ObservationsDelivered(joined.group_id, state.applied_step + 1)
+            grown = replace(grown, resting=False, parked=not self.may_run(grown), token=token)
+        await self.groups.put(joined.group_id, grown)
+        return grown
 
     async def route_step(self, acted: AgentsActed) -> Outcome:
         """Route what a group did, and prepare its next token; a repeat returns the same again."""

@@ -6,11 +6,14 @@ from collections.abc import Iterable
 
 from services.events import (
     AgentsActed,
+    AgentsJoined,
     Appetite,
     GroupFounded,
+    JoinDecided,
     MessagesForwarded,
     ObservationsDelivered,
     PopulationSet,
+    SocietyImported,
     codec,
 )
 from services.events.topics import (
@@ -51,6 +54,8 @@ class ModulationConsumer:
         event = codec.from_delivery(delivery)
         if isinstance(event, GroupFounded):
             await self._on_founded(event)
+        elif isinstance(event, AgentsJoined):
+            await self._on_joined(event)
         elif isinstance(event, MessagesForwarded):
             await self._on_forwarded(event)
         else:
@@ -62,6 +67,12 @@ class ModulationConsumer:
             state = await self._modulation.found(founded)
             await self._publish(state, [])
         await self._release(founded.group.group_id)
+
+    async def _on_joined(self, joined: AgentsJoined) -> None:
+        """Take in who joined a group."""
+        async with self._modulation.lock(joined.group_id):
+            await self._publish(await self._modulation.join(joined), [])
+        await self._release(joined.group_id)
 
     async def _on_acted(self, acted: AgentsActed) -> None:
         """Route a step."""
@@ -104,6 +115,11 @@ class ModulationConsumer:
         elif isinstance(event, PopulationSet):
             self._modulation.max_agents = event.max_agents
         else:
+            # Ranks only rise: nobody is released by it. At the decision already, so that the limit
+            # holds when the first newcomer comes.
+            society = event.society if isinstance(event, JoinDecided) else event
+            if isinstance(society, SocietyImported):
+                self._modulation.set_society(society)
             return False
         return True
 

@@ -15,15 +15,18 @@ import services.agent_state
 from services.agent_state.application import Society
 from services.agent_state.codec import GROUP_STATE
 from services.agent_state.consumer import SocietyConsumer
+from services.agent_state.decisions import Decisions
 from services.agent_state.domain import GroupState
 from services.agent_state.importing import Importer
 from services.agent_state.intake import SocietyImport
+from services.agent_state.joining import Joining
 from services.agent_state.queries import (
     ActionFeed,
     PopulationQueries,
     SocietyQueries,
     WatchedAction,
 )
+from services.agent_state.roster import GroupListing
 from services.agent_state.servicer import NAME, AgentStateServicer
 from services.events.topics import AGENTS
 from services.local.composition import prompts_of
@@ -65,14 +68,19 @@ class Replica:
 
     def build(self, peers: Replicas) -> AgentStateServicer:
         prompts = prompts_of(services.agent_state)
+        queries = SocietyQueries(self.groups)
+        importer = Importer(self.parts.journal, self.parts.models, prompts)
+        roster = GroupListing(queries, self.population, peers).roster
+        decisions = Decisions(self.population.decisions, self.parts.log, roster)
         importing = SocietyImport(
-            Importer(self.parts.journal, self.parts.models, prompts),
+            importer,
+            Joining(importer, decisions),
             self.parts.log,
             lambda: self.population.society,
             lambda: NOW,
         )
         return AgentStateServicer(
-            SocietyQueries(self.groups),
+            queries,
             self.population,
             importing,
             self.parts.log,
