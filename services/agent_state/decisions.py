@@ -27,6 +27,8 @@ class DecisionLog:
         self.decision_id = ""
         self.unfinished: JoinDecided | None = None
         """The last decision, if nobody said yet that it was carried out."""
+        self.kept: set[tuple[int, str]] = set()
+        """Number and id of the decisions that the log holds in full, also of void ones."""
         self._changed = asyncio.Event()
 
     def learn(self, event: JoinDecided | SocietyImported) -> None:
@@ -37,9 +39,12 @@ class DecisionLog:
                 self.society = event
             if event.joins >= self.number:
                 self.number, self.unfinished = event.joins, None
-        elif event.number > self.number:
-            self.number, self.decision_id = event.number, event.decision_id
-            self.unfinished = None if event.carried_out else event
+        else:
+            note = self.kept.discard if event.carried_out else self.kept.add
+            note((event.number, event.decision_id))
+            if event.number > self.number:
+                self.number, self.decision_id = event.number, event.decision_id
+                self.unfinished = None if event.carried_out else event
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
@@ -101,8 +106,14 @@ class Decisions:
         # One after the other: what is said to be done must be so.
         await self._publisher.publish(carried_out(decision))
         await self._publisher.publish(outcome(decision))
-        done = JoinDecided(decision.number, decision.decision_id, carried_out=True)
-        await self._publisher.publish([_record(done)])
+        # Not this one yet: of a rival of its number, whoever has not read this one would think that
+        # it is the first.
+        done = [
+            _record(JoinDecided(number, decision_id, carried_out=True))
+            for number, decision_id in sorted(self._log.kept)
+            if number < decision.number
+        ]
+        await self._publisher.publish(done)
 
 
 def _record(decision: JoinDecided) -> Record:

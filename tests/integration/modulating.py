@@ -13,14 +13,17 @@ from services.events import (
     Action,
     AgentCard,
     AgentsActed,
+    AgentsJoined,
     Appetite,
     Group,
     GroupFounded,
+    JoinDecided,
     MessagesForwarded,
     Neighbour,
     Newcomer,
     Observation,
     PopulationSet,
+    SocietyImported,
 )
 from services.events.topics import AGENTS_ACTED, GROUPS, POPULATION, Topic
 from services.local.composition import prompts_of
@@ -48,7 +51,16 @@ SALE = "sells bread and cloth at the market in Porto with the baker and the tail
 WANTED = Appetite("r00", hungry=True)
 UNWANTED = Appetite("r00", hungry=False)
 
-Sent = AgentsActed | MessagesForwarded | GroupFounded | Appetite | PopulationSet
+Sent = (
+    AgentsActed
+    | AgentsJoined
+    | MessagesForwarded
+    | GroupFounded
+    | Appetite
+    | PopulationSet
+    | SocietyImported
+    | JoinDecided
+)
 
 
 def acted(step: int, *texts: str, group: Group = GROUP, planning: int = 1) -> AgentsActed:
@@ -82,12 +94,16 @@ def place(event: Sent) -> tuple[Topic, str]:
     match event:
         case AgentsActed() | GroupFounded():
             return AGENTS_ACTED, event.group.group_id
-        case MessagesForwarded():
+        case MessagesForwarded() | AgentsJoined():
             return AGENTS_ACTED, event.group_id
         case Appetite():
             return POPULATION, f"appetite/{event.region}"
         case PopulationSet():
             return POPULATION, "limits"
+        case SocietyImported():
+            return POPULATION, "society"
+        case JoinDecided():
+            return POPULATION, f"join/{event.number}"
 
 
 async def forwarded(log: Log, sender: str = "g0") -> list[MessagesForwarded]:
