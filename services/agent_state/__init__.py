@@ -9,7 +9,8 @@ any replica, and one that joins a society first what it decided (ops/decisions/0
 Key: group.
 
 A founding is done when its agents are in the changelog and the modulator was told (GroupFounded on
-agents-acted, AgentsJoined for who joins); a step, when every agent of the group that had a reason to act did so, the new state
-and the actions are one record of the changelog, and the actions are published. An import is done
-when population holds SocietyImported; it is repeated until then, by who asked for it.
+agents-acted, AgentsJoined for who joins); a step, when every agent of the group that had a reason
+to act did so, the new state and the actions are one record of the changelog, and the actions are
+published. An import is done when population holds SocietyImported; it is repeated until then, by
+who asked for it.
 """
