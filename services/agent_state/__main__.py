@@ -9,8 +9,10 @@ from matrix.agent_state.v1.service_pb2_grpc import add_AgentStateServiceServicer
 from services.agent_state.application import Society
 from services.agent_state.codec import GROUP_STATE
 from services.agent_state.consumer import SocietyConsumer
+from services.agent_state.decisions import Decisions
 from services.agent_state.importing import Importer
 from services.agent_state.intake import SocietyImport
+from services.agent_state.joining import Joining
 from services.agent_state.population_control import TARGET, PopulationControl
 from services.agent_state.queries import (
     ActionFeed,
@@ -18,6 +20,7 @@ from services.agent_state.queries import (
     SocietyQueries,
     WatchedAction,
 )
+from services.agent_state.roster import GroupListing
 from services.agent_state.servicer import PERMISSIONS, AgentStateServicer
 from services.events import topics as t
 from services.events.dead_letters import DeadLetterTopic
@@ -61,8 +64,15 @@ def compose(backbone: Backbone) -> Composed:
     # Nobody owns an import: its answers are of use to the replica that makes it, and to no other.
     rewriting = ModelJournal(t.MODEL_ANSWERS.name, backbone.models, backbone.publisher)
     importer = Importer(rewriting, backbone.models, prompts)
+    queries = SocietyQueries(groups)
+    listing = GroupListing(queries, population, backbone.peers)
+    decisions = Decisions(population.decisions, backbone.publisher, listing.roster)
     importing = SocietyImport(
-        importer, backbone.publisher, lambda: population.society, backbone.clock
+        importer,
+        Joining(importer, decisions),
+        backbone.publisher,
+        lambda: population.society,
+        backbone.clock,
     )
     control = PopulationControl(
         population,
@@ -74,7 +84,7 @@ def compose(backbone: Backbone) -> Composed:
     )
     actions: Fanout[WatchedAction] = Fanout()
     servicer = AgentStateServicer(
-        SocietyQueries(groups),
+        queries,
         population,
         importing,
         backbone.publisher,

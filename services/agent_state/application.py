@@ -20,7 +20,13 @@ from services.agent_state.domain import (
     recall,
     remember,
 )
-from services.events import Action, AgentsActed, GroupFounded, ObservationsDelivered
+from services.events import (
+    Action,
+    AgentsActed,
+    AgentsJoined,
+    GroupFounded,
+    ObservationsDelivered,
+)
 from services.runtime.asking import ask_text, one_line
 from services.runtime.errors import Rejected
 from services.runtime.ids import derived_id
@@ -72,7 +78,21 @@ class Society:
         group_id = founded.group.group_id
         if self.groups.get(group_id) is None:
             agents = tuple(newborn(newcomer) for newcomer in founded.newcomers)
-            await self.groups.put(group_id, GroupState(founded.group, agents))
+            state = GroupState(founded.group, agents, centroid=founded.centroid)
+            await self.groups.put(group_id, state)
+
+    async def join(self, joined: AgentsJoined) -> None:
+        """Take people into a group; a repeat changes nothing.
+
+        Raises:
+            Rejected: no such group was founded here.
+        """
+        state = self.groups.get(joined.group_id)
+        if state is None:
+            raise Rejected(f"group {joined.group_id} is not known here: nobody can join it")
+        grown = state.with_joined(joined)
+        if grown != state:
+            await self.groups.put(joined.group_id, grown)
 
     async def take_step(
         self, token: ObservationsDelivered
@@ -103,7 +123,7 @@ class Society:
             actions=tuple(done),
             planning=sum(bool(agent.plan_step) for agent in agents),
         )
-        new_state = GroupState(state.group, agents, token.step, outcome)
+        new_state = replace(state, agents=agents, applied_step=token.step, outcome=outcome)
         await self.groups.put(token.group_id, new_state)
         self._metrics.steps += 1
         self._metrics.actions.update(action.kind for action in done)

@@ -20,6 +20,8 @@ from services.runtime.errors import Rejected
 
 Vectors = NDArray[np.float32]
 
+MAX_GROUP_SIZE = 10
+"""Most agents of a group, also when more join (paper)."""
 NORM_TOLERANCE = 1e-3
 """How far from 1 the length of an embedding may be: 16-bit floats round that much."""
 REGION_SHARE = 1.5
@@ -50,7 +52,7 @@ def group_agents(
     seed: int,
     mean_size: int = 5,
     min_size: int = 1,
-    max_size: int = 10,
+    max_size: int = MAX_GROUP_SIZE,
     max_regions: int = 16,
     max_neighbours: int = 8,
 ) -> GroupPlan:
@@ -176,10 +178,12 @@ def nearest_group(
             f"the embedding has {embedding.shape[0]} dimensions, the groups' centroids have "
             f"{centroids.shape[1]}: embed with the model that the plan was made with"
         )
-    open_groups = np.flatnonzero(np.asarray(sizes) < max_size)
-    if len(open_groups) == 0:
+    full = np.asarray(sizes) >= max_size
+    if full.all():
         return None
-    return int(open_groups[(centroids[open_groups] @ embedding).argmax()])
+    similarity = centroids @ embedding
+    similarity[full] = -np.inf
+    return int(similarity.argmax())
 
 
 def _blocks(rows: NDArray[np.intp]) -> list[NDArray[np.intp]]:

@@ -1,9 +1,10 @@
 """What callers want to know of people and groups; changes nothing."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from services.agent_state.decisions import DecisionLog
 from services.agent_state.domain import GroupState
 from services.agent_state.views import (
     AgentProfile,
@@ -18,12 +19,15 @@ from services.events import (
     Action,
     AgentsActed,
     Appetite,
+    JoinDecided,
     PopulationSet,
     PopulationTarget,
+    RankShift,
     SocietyImported,
     codec,
 )
 from services.events.limits import rank_limit
+from services.events.ranks import shifted
 from services.events.topics import AGENTS_ACTED, POPULATION
 from services.runtime.errors import NotFound
 from services.runtime.ports import Delivery
@@ -103,8 +107,18 @@ class SocietyQueries:
             found.append(summary_of(agent, state))
         return found
 
-    def groups(self, after: str, limit: int, region: str = "") -> list[GroupSummary]:
-        """Return up to `limit` groups in order of id, from the first one after `after`."""
+    def groups(
+        self,
+        after: str,
+        limit: int,
+        region: str = "",
+        shifts: Sequence[RankShift] = (),
+        seats: bool = False,
+    ) -> list[GroupSummary]:
+        """Return up to `limit` groups in order of id, from the first one after `after`.
+
+        For `shifts` and `seats` see `views.group_summary_of`.
+        """
         self._index()
         found: list[GroupSummary] = []
         for place in range(bisect_right(self._group_ids, after), len(self._group_ids)):
@@ -112,16 +126,18 @@ class SocietyQueries:
                 break
             state = self._groups.get(self._group_ids[place])
             if state is not None and _within(state, "", region):
-                found.append(group_summary_of(state))
+                found.append(group_summary_of(state, shifts, seats))
         return found
 
-    def active(self, regions: Collection[str], limit: int | None) -> int:
+    def active(
+        self, regions: Collection[str], limit: int | None, shifts: Sequence[RankShift] = ()
+    ) -> int:
         """Return the agents of the groups of these regions that `limit` agents leave room for."""
         return sum(
             len(state.agents)
             for state in self._groups.values()
             if state.group.region in regions
-            and (limit is None or state.group.rank + len(state.agents) <= limit)
+            and (limit is None or shifted(state.group.rank, shifts) + len(state.agents) <= limit)
         )
 
     def _note(self, group_id: str, state: GroupState | None) -> None:
@@ -152,26 +168,31 @@ class PopulationQueries:
     """How large the society is, and how much of it may be active: every replica knows it."""
 
     def __init__(self) -> None:
-        self.society: SocietyImported | None = None
+        self.decisions = DecisionLog()
         self.limit = PopulationSet(None, 0.0)
         self.target = PopulationTarget(None, "", 0.0)
         self.wanted: set[str] = set()
         """Regions whose groups are to go on."""
+
+    @property
+    def society(self) -> SocietyImported | None:
+        """The society; None before the first import."""
+        return self.decisions.society
 
     def broadcasts(self) -> list[Route]:
         """Return what handles the events that every replica reads."""
         return [Route(POPULATION.name, self.on_population)]
 
     async def on_population(self, delivery: Delivery) -> None:
-        """Learn of an import, a limit, a target, or what is wanted."""
+        """Learn of an import or a join, a limit, a target, or what is wanted."""
         self.restore([delivery])
 
     def restore(self, history: Iterable[Delivery]) -> None:
         """Learn all that the population topic holds."""
         for delivery in history:
             match codec.from_delivery(delivery):
-                case SocietyImported() as society:
-                    self.society = society
+                case SocietyImported() | JoinDecided() as event:
+                    self.decisions.learn(event)
                 case PopulationSet() as limit:
                     self.set_limit(limit)
                 case PopulationTarget() as target:

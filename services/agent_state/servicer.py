@@ -7,7 +7,8 @@ from matrix.agent_state.v1.service_pb2_grpc import AgentStateServiceServicer
 
 from services.agent_state.intake import Intake, LineError, SocietyImport
 from services.agent_state.queries import PopulationQueries, SocietyQueries, WatchedAction
-from services.agent_state.views import AgentProfile, AgentSummary, GroupSummary, Population
+from services.agent_state.roster import GroupListing
+from services.agent_state.views import AgentProfile, AgentSummary, Population
 from services.events import PopulationSet, codec
 from services.events.topics import POPULATION
 from services.runtime.answering import Replicas, anywhere, everywhere, rpc
@@ -35,14 +36,12 @@ PERMISSIONS: dict[str, Permission] = {
 
 _PROFILE = Codec(AgentProfile, pb.AgentProfile)
 _AGENT = Codec(AgentSummary, pb.AgentSummary)
-_GROUP = Codec(GroupSummary, pb.GroupSummary)
 _POPULATION = Codec(Population, pb.Population)
 _ERROR = Codec(LineError, pb.LineError)
 _ACTION = Codec(WatchedAction, pb.WatchActionsResponse)
 
 _GET_AGENT = rpc(f"{_SERVICE}/GetAgent", pb.GetAgentResponse)
 _LIST_AGENTS = rpc(f"{_SERVICE}/ListAgents", pb.ListAgentsResponse)
-_LIST_GROUPS = rpc(f"{_SERVICE}/ListGroups", pb.ListGroupsResponse)
 _GET_POPULATION = rpc(f"{_SERVICE}/GetPopulation", pb.GetPopulationResponse)
 
 
@@ -63,6 +62,7 @@ class AgentStateServicer(AgentStateServiceServicer):
         clock: Clock,
     ) -> None:
         self._society = society
+        self._groups = GroupListing(society, population, peers)
         self._population = population
         self._importing = importing
         self._publisher = publisher
@@ -73,7 +73,7 @@ class AgentStateServicer(AgentStateServiceServicer):
     async def ImportAgents(
         self, request: AsyncIterator[pb.ImportAgentsRequest], context: Context
     ) -> pb.ImportAgentsResponse:
-        """Make a society of the profiles of a stream."""
+        """Make a society of the profiles of a stream, or have them join the one that is here."""
         report = await self._importing.run(await _intake(request))
         return pb.ImportAgentsResponse(
             agents=report.society.agents,
@@ -81,6 +81,10 @@ class AgentStateServicer(AgentStateServiceServicer):
             regions=report.society.regions,
             errors=[_ERROR.to_message(error) for error in report.errors],
             refused=report.refused,
+            joined=report.joined,
+            joined_groups=report.joined_groups,
+            founded_groups=report.founded_groups,
+            present=report.present,
         )
 
     async def GetAgent(self, request: pb.GetAgentRequest, context: Context) -> pb.GetAgentResponse:
@@ -112,19 +116,7 @@ class AgentStateServicer(AgentStateServiceServicer):
         self, request: pb.ListGroupsRequest, context: Context
     ) -> pb.ListGroupsResponse:
         """Return a page of groups."""
-        size = page_size(request.page_size, _PAGE, _MOST)
-        after = page_start("groups", request.page_token)
-        own = self._society.groups(after, size + 1, request.region)
-        here = pb.ListGroupsResponse(groups=map(_GROUP.to_message, own))
-        pages = await everywhere(here, self._peers, _LIST_GROUPS, request, context)
-        groups, token = page_of(
-            "groups",
-            [page.groups for page in pages],
-            lambda group: group.group_id,
-            size,
-            any(page.next_page_token for page in pages),
-        )
-        return pb.ListGroupsResponse(groups=groups, next_page_token=token)
+        return await self._groups.page(request, context)
 
     async def SetPopulation(
         self, request: pb.SetPopulationRequest, context: Context
@@ -154,7 +146,9 @@ class AgentStateServicer(AgentStateServiceServicer):
 
     async def _size(self, context: Context) -> pb.Population:
         population = self._population
-        active = self._society.active(population.wanted, population.rank_limit)
+        society = population.society
+        shifts = society.shifts if society is not None else ()
+        active = self._society.active(population.wanted, population.rank_limit, shifts)
         size: pb.Population = _POPULATION.to_message(population.population(active))
         here, request = pb.GetPopulationResponse(population=size), pb.GetPopulationRequest()
         answers = await everywhere(here, self._peers, _GET_POPULATION, request, context)
@@ -180,7 +174,7 @@ async def _intake(requests: AsyncIterator[pb.ImportAgentsRequest]) -> Intake:
                 f"got {part or 'an empty message'} {'first' if intake is None else 'after it'}"
             )
         if intake is None:
-            intake = Intake(request.options.seed)
+            intake = Intake(request.options.seed, request.options.join)
         else:
             intake.add(request.profile)
     if intake is None:

@@ -7,8 +7,10 @@ units and keys, and a test keeps the two equal. Nothing else is shared between s
 from services.events.control import (
     Appetite,
     DeadLetter,
+    JoinDecided,
     PopulationSet,
     PopulationTarget,
+    RankShift,
     SocietyImported,
 )
 from services.events.datasets import (
@@ -28,6 +30,7 @@ from services.events.society import (
     Action,
     AgentCard,
     AgentsActed,
+    AgentsJoined,
     Group,
     GroupFounded,
     Inbox,
@@ -45,6 +48,7 @@ __all__ = [
     "Action",
     "AgentCard",
     "AgentsActed",
+    "AgentsJoined",
     "Appetite",
     "ChatMessage",
     "DatasetDeclared",
@@ -55,6 +59,7 @@ __all__ = [
     "GroupFounded",
     "Inbox",
     "InstructionGenerated",
+    "JoinDecided",
     "MessagesForwarded",
     "Neighbour",
     "Newcomer",
@@ -64,6 +69,7 @@ __all__ = [
     "PopulationTarget",
     "Provenance",
     "QuotaReleased",
+    "RankShift",
     "Requirement",
     "Response",
     "RoutedAction",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from services.events import (
     AgentCard,
     AgentsActed,
+    AgentsJoined,
     Group,
     GroupFounded,
     MessagesForwarded,
@@ -55,6 +56,7 @@ class Modulation:
         self.target: int | None = None
         """Agents that are to be active; as many as may be when None."""
         self.society: SocietyImported | None = None
+        """As it is, or is about to be: how far the ranks of groups moved as people joined."""
         self._journal = journal
         self._router = router
         self._metrics = metrics
@@ -66,12 +68,18 @@ class Modulation:
         """Note whether the groups of a region are to run."""
         (self.wanted.add if wanted else self.wanted.discard)(region)
 
+    def set_society(self, society: SocietyImported) -> None:
+        """Note how far ranks moved; a society of before counts no more."""
+        if self.society is None or society.joins >= self.society.joins:
+            self.society = society
+
     def may_run(self, state: ModulatorState) -> bool:
         """Return whether a group is to go on: its region is wanted, and it is within the limit."""
         return state.group.region in self.wanted and self._within(state, self._limit())
 
     def _within(self, state: ModulatorState, limit: int | None) -> bool:
-        return within_limit(state.group, len(state.agents), limit)
+        shifts = self.society.shifts if self.society is not None else ()
+        return within_limit(state.group, len(state.agents), limit, shifts)
 
     def _limit(self) -> int | None:
         regions = self.society.regions if self.society is not None else {}
@@ -119,6 +127,30 @@ class Modulation:
         )
         await self.groups.put(founded.group.group_id, state)
         return state
+
+    async def join(self, joined: AgentsJoined) -> ModulatorState | None:
+        """Take in who joined a group; one that rests goes on, since newcomers have plans.
+
+        Returns the state whose token is to be published, None where no such group was founded. A
+        repeat changes nothing.
+        """
+        state = self.groups.get(joined.group_id)
+        if state is None or not state.agents:
+            return None
+        present = {card.agent_id for card in state.agents}
+        cards = [
+            AgentCard(n.agent_id, n.name, n.headline)
+            for n in joined.newcomers
+            if n.agent_id not in present
+        ]
+        if not cards:
+            return state
+        grown = replace(state, agents=(*state.agents, *cards))
+        if state.resting:
+            token = ObservationsDelivered(joined.group_id, state.applied_step + 1)
+            grown = replace(grown, resting=False, parked=not self.may_run(grown), token=token)
+        await self.groups.put(joined.group_id, grown)
+        return grown
 
     async def route_step(self, acted: AgentsActed) -> Outcome:
         """Route what a group did, and prepare its next token; a repeat returns the same again."""

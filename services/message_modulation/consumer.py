@@ -6,8 +6,10 @@ from collections.abc import Iterable
 
 from services.events import (
     AgentsActed,
+    AgentsJoined,
     Appetite,
     GroupFounded,
+    JoinDecided,
     MessagesForwarded,
     ObservationsDelivered,
     PopulationSet,
@@ -53,6 +55,8 @@ class ModulationConsumer:
         event = codec.from_delivery(delivery)
         if isinstance(event, GroupFounded):
             await self._on_founded(event)
+        elif isinstance(event, AgentsJoined):
+            await self._on_joined(event)
         elif isinstance(event, MessagesForwarded):
             await self._on_forwarded(event)
         else:
@@ -64,6 +68,12 @@ class ModulationConsumer:
             state = await self._modulation.found(founded)
             await self._publish(state, [])
         await self._release(founded.group.group_id)
+
+    async def _on_joined(self, joined: AgentsJoined) -> None:
+        """Take in who joined a group."""
+        async with self._modulation.lock(joined.group_id):
+            await self._publish(await self._modulation.join(joined), [])
+        await self._release(joined.group_id)
 
     async def _on_acted(self, acted: AgentsActed) -> None:
         """Route a step."""
@@ -108,10 +118,12 @@ class ModulationConsumer:
             self._modulation.min_agents = event.min_agents
         elif isinstance(event, PopulationTarget):
             self._modulation.target = event.active_agents
-        elif isinstance(event, SocietyImported):
-            self._modulation.society = event
-            return False
         else:
+            # Ranks only rise: nobody is released by it. At the decision already, so that the limit
+            # holds when the first newcomer comes.
+            society = event.society if isinstance(event, JoinDecided) else event
+            if isinstance(society, SocietyImported):
+                self._modulation.set_society(society)
             return False
         return True
 

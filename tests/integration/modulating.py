@@ -13,9 +13,11 @@ from services.events import (
     Action,
     AgentCard,
     AgentsActed,
+    AgentsJoined,
     Appetite,
     Group,
     GroupFounded,
+    JoinDecided,
     MessagesForwarded,
     Neighbour,
     Newcomer,
@@ -52,12 +54,14 @@ UNWANTED = Appetite("r00", hungry=False)
 
 Sent = (
     AgentsActed
+    | AgentsJoined
     | MessagesForwarded
     | GroupFounded
     | Appetite
     | PopulationSet
     | PopulationTarget
     | SocietyImported
+    | JoinDecided
 )
 
 
@@ -97,7 +101,7 @@ def place(event: Sent) -> tuple[Topic, str]:
     match event:
         case AgentsActed() | GroupFounded():
             return AGENTS_ACTED, event.group.group_id
-        case MessagesForwarded():
+        case MessagesForwarded() | AgentsJoined():
             return AGENTS_ACTED, event.group_id
         case Appetite():
             return POPULATION, f"appetite/{event.region}"
@@ -107,6 +111,8 @@ def place(event: Sent) -> tuple[Topic, str]:
             return POPULATION, "target"
         case SocietyImported():
             return POPULATION, "society"
+        case JoinDecided():
+            return POPULATION, f"join/{event.number}"
 
 
 async def forwarded(log: Log, sender: str = "g0") -> list[MessagesForwarded]:
