@@ -26,6 +26,7 @@ from services.runtime.grpc_server import Served
 from services.runtime.journal import ModelJournal
 from services.runtime.keeping import Restoring, keeper
 from services.runtime.prompts import load_prompts
+from services.runtime.resting import AWAKE_GROUPS
 from services.runtime.service import Composed, Membership, main
 from services.runtime.state import Changelog
 from services.runtime.streams import Fanout
@@ -45,7 +46,7 @@ def compose(backbone: Backbone) -> Composed:
         compacted=[t.AGENTS.name],
     )
     journal = backbone.journal(t.AGENT_STATE_ANSWERS.name, ownership)
-    groups = Changelog(t.AGENTS.name, GROUP_STATE, ownership)
+    groups = Changelog(t.AGENTS.name, GROUP_STATE, ownership, AWAKE_GROUPS)
     society = Society(groups, journal, backbone.models, prompts, backbone.metrics.society)
     letters = DeadLetterTopic(backbone.publisher, backbone.metrics)
     worker = Worker(

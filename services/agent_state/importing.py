@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import TypeVar
 
 import numpy as np
 
-from services.agent_state.grouping import GroupPlan, group_agents
+from services.agent_state.grouping import GroupPlan, Vectors, group_agents
 from services.agent_state.profiles import Profile, anonymise_by_rule, leaked, pseudonym
 from services.events import Group, GroupFounded, Neighbour, Newcomer, SocietyImported, codec
 from services.events.topics import OBSERVATIONS_DELIVERED, POPULATION
@@ -19,8 +20,12 @@ from services.runtime.journal import ModelJournal
 from services.runtime.ports import ChatRequest, Embedder, Record
 from services.runtime.prompts import Prompt, clip
 
+T = TypeVar("T")
+
 _EMBEDDED_AT_ONCE = 64
 _REWRITTEN_AT_ONCE = 64
+_TAKEN_AT_ONCE = 4096
+"""Profiles that are worked on at once: each is a task, whether it waits for a model or not."""
 _NAMED_MEMBERS = 3
 """Members that a group's description for its neighbours names by headline."""
 
@@ -82,18 +87,18 @@ class Importer:
         Raises:
             Rejected: no profile is left.
         """
-        made = await asyncio.gather(*(self._agent(profile) for profile in profiles))
+        made = []
+        for taken in _slices(profiles, _TAKEN_AT_ONCE):
+            made += await asyncio.gather(*(self._agent(profile) for profile in taken))
         agents = [agent for agent, _, _ in made if agent is not None]
         refusals = tuple(refusal for _, refusal, _ in made if refusal is not None)
         tombstones = [record for _, _, records in made for record in records]
         if not agents:
             first = refusals[0].reason if refusals else "none was given"
             raise Rejected(f"no profile could be imported: {first}")
-        embeddings: list[list[float]] = []
-        texts = [f"{agent.headline}. {agent.description}" for agent in agents]
-        for start in range(0, len(texts), _EMBEDDED_AT_ONCE):
-            embeddings += await self._embedder.embed(texts[start : start + _EMBEDDED_AT_ONCE])
-        plan = group_agents(np.asarray(embeddings, dtype=np.float32), seed)
+        # Off the loop: others are to go on while it works, for minutes where people are many.
+        embeddings = await self._embeddings(agents)
+        plan = await asyncio.to_thread(group_agents, embeddings, seed)
         groups = _foundations(agents, plan, seed)
         regions = Counter[str]()
         for state in groups:
@@ -102,6 +107,14 @@ class Importer:
             len(agents), len(groups), dict(regions), refused + len(refusals), fingerprint
         )
         return Imported(society, tuple(groups), refusals), tombstones
+
+    async def _embeddings(self, agents: Sequence[Newcomer]) -> Vectors:
+        """Return a row for each: as numbers of Python they would be ten times as large."""
+        parts = []
+        for taken in _slices(agents, _EMBEDDED_AT_ONCE):
+            texts = [f"{agent.headline}. {agent.description}" for agent in taken]
+            parts.append(np.asarray(await self._embedder.embed(texts), dtype=np.float32))
+        return np.concatenate(parts)
 
     async def _agent(
         self, profile: Profile
@@ -127,6 +140,10 @@ class Importer:
             reason = f"after anonymising it still holds an identifier of the original ({kinds})"
             return None, Refusal(profile.profile_id, reason), tombstones
         return agent, None, tombstones
+
+
+def _slices(items: Sequence[T], most: int) -> Iterator[Sequence[T]]:
+    return (items[start : start + most] for start in range(0, len(items), most))
 
 
 def _as_newcomer(agent_id: str, name: str, profile: Profile, description: str) -> Newcomer:

@@ -64,10 +64,14 @@ class SocietyQueries:
 
     def __init__(self, groups: Changelog[GroupState]) -> None:
         self._groups = groups
-        self._indexed: frozenset[str] = frozenset()
+        self._members: dict[str, tuple[str, ...]] = {}
+        """Ids of the people of each group."""
+        self._stale = True
+        """Whether somebody came or went since the ids were sorted."""
         self._group_ids: list[str] = []
         self._group_of: dict[str, str] = {}
         self._agent_ids: list[str] = []
+        groups.watch(self._note)
 
     def agent(self, agent_id: str) -> AgentProfile:
         """Return a person.
@@ -120,16 +124,26 @@ class SocietyQueries:
             and (limit is None or state.group.rank + len(state.agents) <= limit)
         )
 
-    def _index(self) -> None:
-        """Sort all ids again, if groups came or went; who is in a group never changes."""
-        present = frozenset(state.group.group_id for state in self._groups.values())
-        if present == self._indexed:
+    def _note(self, group_id: str, state: GroupState | None) -> None:
+        """Take in who is in a group, or that it is not owned any more (None)."""
+        members = None if state is None else tuple(agent.agent_id for agent in state.agents)
+        if members == self._members.get(group_id):
             return
-        self._indexed, self._group_ids = present, sorted(present)
+        self._stale = True
+        if members is None:
+            del self._members[group_id]
+        else:
+            self._members[group_id] = members
+
+    def _index(self) -> None:
+        """Sort all ids again, if people or groups came or went."""
+        if not self._stale:
+            return
+        self._stale, self._group_ids = False, sorted(self._members)
         self._group_of = {
-            agent.agent_id: state.group.group_id
-            for state in self._groups.values()
-            for agent in state.agents
+            agent_id: group_id
+            for group_id, members in self._members.items()
+            for agent_id in members
         }
         self._agent_ids = sorted(self._group_of)
 

@@ -35,6 +35,7 @@ from services.runtime.journal import ModelJournal
 from services.runtime.metrics import Metrics
 from services.runtime.ports import ChatModel, Clock, Embedder
 from services.runtime.prompts import Prompt, load_prompts
+from services.runtime.resting import AWAKE_GROUPS
 from services.runtime.state import Changelog
 from services.runtime.worker import Route, Worker
 from services.scenario_extraction.application import Extraction
@@ -74,20 +75,20 @@ class Composition:
         self.journal = ModelJournal(t.MODEL_ANSWERS.name, model, log, seeded, metrics.model)
         society = metrics.society
         self.society = Society(
-            Changelog(t.AGENTS.name, GROUP_STATE, log),
+            Changelog(t.AGENTS.name, GROUP_STATE, log, AWAKE_GROUPS),
             self.journal,
             embedder,
             prompts_of(services.agent_state),
             society,
         )
         self.modulation = Modulation(
-            Changelog(t.GROUPS.name, MODULATOR_STATE, log),
+            Changelog(t.GROUPS.name, MODULATOR_STATE, log, AWAKE_GROUPS),
             self.journal,
             Router(prompts_of(services.message_modulation), communication),
             society,
         )
         self.extraction = Extraction(
-            Changelog(t.WINDOWS.name, WINDOW_STATE, log),
+            Changelog(t.WINDOWS.name, WINDOW_STATE, log, AWAKE_GROUPS),
             self.journal,
             embedder,
             prompts_of(services.scenario_extraction),
@@ -160,9 +161,9 @@ class Composition:
         self._population.restore(await history(t.POPULATION.name))
         if self._control is not None:
             await self._control.begin()
-        self.society.groups.restore(await history(t.AGENTS.name))
-        self.modulation.groups.restore(await history(t.GROUPS.name))
-        self.extraction.windows.restore(await history(t.WINDOWS.name))
+        for changelog in (self.society.groups, self.modulation.groups, self.extraction.windows):
+            async for batch in self.log.batches(changelog.topic):
+                changelog.restore(batch)
         self.journal.restore(await history(t.MODEL_ANSWERS.name))
         datasets = await history(t.DATASETS.name)
         verdicts = await history(t.SAMPLES_JUDGED.name)
@@ -174,14 +175,6 @@ class Composition:
         self._modulation_consumer.restore(population)
         await self._modulation_consumer.release_parked()
         await self._filtering_consumer.release_due()
-        self.count()
-
-    def count(self) -> None:
-        """Bring the gauges up to date."""
-        states = [state for _, state in self.society.groups.items()]
-        self.metrics.society.groups = len(states)
-        self.metrics.society.agents = sum(len(state.agents) for state in states)
-        self.metrics.society.born = sum(a.born for state in states for a in state.agents)
 
     @property
     def idle(self) -> bool:

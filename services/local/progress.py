@@ -42,14 +42,14 @@ class Progress:
 
     def observe(self, composition: Composition) -> None:
         """Bring the counts up to date."""
-        planner, groups = composition.planner, composition.modulation.groups
+        planner, roster = composition.planner, composition.modulation.roster
         self.size = planner.datasets[self.dataset].size
         self.accepted = planner.accepted(self.dataset)
         self.judged = planner.judged(self.dataset)
         self.claimed = sum(p.claimed for p in planner.progress[self.dataset].values())
         self.rejected = planner.rejected[self.dataset]
         self.scenarios = sum(len(library.scenarios) for library in planner.libraries.values())
-        self.steps = sum(state.applied_step + 1 for state in groups.values())
-        self.resting = sum(state.resting for state in groups.values())
-        self.parked = sum(state.parked for state in groups.values())
+        # Many times a second: nobody looks through all groups for these.
+        self.steps, self.resting = roster.steps, roster.resting
+        self.parked = self.metrics.society.parked
         self.active = self.metrics.society.active

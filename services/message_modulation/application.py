@@ -59,10 +59,8 @@ class Modulation:
         self._router = router
         self._metrics = metrics
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._roster = Roster(metrics)
-        for group_id, state in groups.items():
-            self._roster.note(group_id, state)
-        groups.watch = self._roster.note
+        self.roster = Roster(metrics)
+        groups.watch(self.roster.note)
 
     def set_wanted(self, region: str, wanted: bool) -> None:
         """Note whether the groups of a region are to run."""
@@ -84,7 +82,7 @@ class Modulation:
         limit, found = self._limit(), []
         for region in self.wanted:
             # Those of a higher rank do not fit in when one does not.
-            for group_id in self._roster.parked(region):
+            for group_id in self.roster.parked(region):
                 state = self.groups.get(group_id)
                 if state is None or not self._within(state, limit):
                     break
@@ -97,7 +95,7 @@ class Modulation:
         limit = self._limit()
         if limit == self.max_agents:
             return False
-        first = (next(self._roster.parked(region), "") for region in self.wanted)
+        first = (next(self.roster.parked(region), "") for region in self.wanted)
         states = (state for group_id in first if (state := self.groups.get(group_id)) is not None)
         return any(
             self._within(state, self.max_agents) and not self._within(state, limit)

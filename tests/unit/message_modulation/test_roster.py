@@ -1,4 +1,4 @@
-"""Which groups are parked, and how many agents are in work, without looking through all groups."""
+"""The roster of groups: its counts are those that looking through all groups would give."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,38 +9,46 @@ from services.message_modulation.roster import Roster
 from services.runtime.metrics import SocietyMetrics
 
 
-def state(group: int, agents: int, parked: bool, resting: bool) -> ModulatorState:
-    cards = tuple(AgentCard(f"{group}/{n}", "", "") for n in range(agents))
-    of = Group(f"g{group}", f"r{group % 2}", "", rank=97 * group % 13)
-    return ModulatorState(of, cards, parked=parked and not resting, resting=resting)
-
-
-changes = st.tuples(
-    st.integers(0, 8), st.none() | st.tuples(st.integers(0, 3), st.booleans(), st.booleans())
-)
-
-
-@given(st.lists(changes, max_size=40))
-def test_it_says_what_a_look_through_all_groups_would(
-    told: list[tuple[int, tuple[int, bool, bool] | None]],
-) -> None:
-    metrics, groups = SocietyMetrics(), dict[str, ModulatorState]()
-    roster = Roster(metrics)
-    for group, new in told:
-        group_id = f"g{group}"
-        if new is None:
-            groups.pop(group_id, None)
-            roster.note(group_id, None)
-        else:
-            groups[group_id] = state(group, *new)
-            roster.note(group_id, groups[group_id])
-        parked = {group_id for group_id, each in groups.items() if each.parked}
-        for region in ("r0", "r1", "r2"):
-            here = [g for g in parked if groups[g].group.region == region]
-            assert list(roster.parked(region)) == sorted(
-                here, key=lambda g: (groups[g].group.rank, g)
-            )
-        assert metrics.parked == len(parked)
-        assert metrics.active == sum(
-            len(each.agents) for each in groups.values() if not each.parked and not each.resting
+@st.composite
+def changes(draw: st.DrawFn) -> list[tuple[str, ModulatorState | None]]:
+    def state(group_id: str) -> ModulatorState:
+        # A group's region and rank stay; nobody is both parked and at rest.
+        group = Group(group_id, f"r{ord(group_id) % 2}", "", rank=ord(group_id))
+        agents = tuple(
+            AgentCard(f"{group_id}{n}", "Ada", "") for n in range(draw(st.integers(0, 3)))
         )
+        how = draw(st.sampled_from(["active", "parked", "resting"]))
+        return ModulatorState(
+            group,
+            agents,
+            draw(st.integers(-1, 20)),
+            parked=how == "parked",
+            resting=how == "resting",
+        )
+
+    keys = draw(st.lists(st.sampled_from("abcdef"), max_size=40))
+    return [(key, state(key) if draw(st.integers(0, 4)) else None) for key in keys]
+
+
+@given(changes())
+def test_the_counts_are_those_of_all_groups(
+    changed: list[tuple[str, ModulatorState | None]],
+) -> None:
+    metrics = SocietyMetrics()
+    roster, states = Roster(metrics), dict[str, ModulatorState]()
+    for key, state in changed:
+        roster.note(key, state)
+        if state is None:
+            states.pop(key, None)
+        else:
+            states[key] = state
+        present = states.values()
+        assert roster.steps == sum(each.applied_step + 1 for each in present)
+        assert roster.resting == sum(each.resting for each in present)
+        assert metrics.parked == sum(each.parked for each in present)
+        assert metrics.active == sum(
+            len(each.agents) for each in present if not each.parked and not each.resting
+        )
+        for region in ("r0", "r1"):
+            parked = [k for k, s in states.items() if s.parked and s.group.region == region]
+            assert list(roster.parked(region)) == sorted(parked)

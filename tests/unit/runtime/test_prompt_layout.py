@@ -60,7 +60,7 @@ def shown(name: str, changed: dict[str, str]) -> str:
 def shared(name: str, *changed: str, empty: bool = False) -> str:
     """How a prompt begins whatever the data called `changed` are."""
     other = dict.fromkeys(changed, "" if empty else "Xerxes")
-    return os.path.commonprefix([shown(name, {}), shown(name, other)])
+    return os.path.commonprefix([shown(name, {}), shown(name, other)])  # noqa: RUF071 - no paths
 
 
 @pytest.mark.parametrize("empty", [False, True])
