@@ -48,6 +48,8 @@ STEADY = 0.85
 """Least ratio of the calls running two readings apart, if it is to be known how many can."""
 MORE = 1.03
 """With more than this multiple of the slots running, there are more than was thought."""
+LATE_SECONDS = 0.1
+"""A process that is so late, on average, has too little processor for the agents it has."""
 GROWTH = 1.5
 _LEAST_SLOPE = 0.05
 
@@ -93,6 +95,8 @@ def decided(control: Control, bounds: Bounds) -> Decision | None:
         return None
     if gap > 0:
         return _fewer(control, bounds, readings, gap)
+    if fmean(r.late for r in readings) > LATE_SECONDS:
+        return None  # Slots are free because we have no time for more calls.
     return _more(control, bounds, -gap)
 
 

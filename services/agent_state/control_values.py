@@ -20,6 +20,8 @@ class Reading:
     """Calls that it works on."""
     backlog: float
     """Calls that wait, at the server or for leave to be sent there."""
+    late: float = 0.0
+    """Seconds by which this process came late to it."""
 
     @property
     def calls(self) -> float:

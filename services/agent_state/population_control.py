@@ -62,6 +62,8 @@ class PopulationControl:
         self._start = start_agents
         self._control: Control | None = None
         self._answered = self._retried = 0
+        self._due: float | None = None
+        """When the next look should be, by `monotonic`."""
 
     async def run(self) -> None:
         """Control until cancelled."""
@@ -70,6 +72,7 @@ class PopulationControl:
                 await self.tick()
             except Retryable as error:
                 _log.warning("the population is left as it is", reason=str(error))
+            self._due = self._monotonic() + TICK_SECONDS
             await asyncio.sleep(TICK_SECONDS)
 
     async def begin(self) -> None:
@@ -163,9 +166,10 @@ class PopulationControl:
 
     def _reading(self, demand: Demand, now: float) -> Reading:
         """Return the load; of a server that does not tell, what this process knows of it."""
+        late = 0.0 if self._due is None else max(0.0, now - self._due)
         if demand.load is None:
-            return Reading(now, demand.in_flight, demand.held)
-        return Reading(now, demand.load.running, demand.load.waiting + demand.held)
+            return Reading(now, demand.in_flight, demand.held, late)
+        return Reading(now, demand.load.running, demand.load.waiting + demand.held, late)
 
     def _server_is_away(self) -> bool:
         """Return whether calls failed since the last look, and none was answered.

@@ -245,3 +245,17 @@ def test_the_slots_are_as_many_as_run_while_others_wait() -> None:
     # More than there were, and nothing waits: nobody knows how many more.
     assert readings(full, (90.0, 0.0)).slots is None
     assert readings(full, (90.0, 1.0)).slots == 90.0
+
+
+def test_a_process_that_has_no_time_gets_no_more_agents() -> None:
+    late = Control(100, 0.0)
+    for second in range(1, 6):
+        late = observed(late, Reading(float(second), 20.0, 0.0, late=0.5))
+    assert decided(late, BOUNDS) is None
+    for second in range(6, 9):
+        late = observed(late, Reading(float(second), 20.0, 0.0, late=0.01))
+    assert decided(late, BOUNDS) is not None
+    flooded = Control(400, 0.0)
+    for second in range(1, 6):
+        flooded = observed(flooded, Reading(float(second), 64.0, 300.0, late=0.5))
+    assert decided(flooded, BOUNDS) is not None
