@@ -133,9 +133,7 @@ class Prompt:
 
     def _weighted_texts(self) -> Iterator[tuple[str, int]]:
         if self.sections:
-            # Who somebody is counts less than what happens, wherever it is said.
-            told = sorted(self.sections, key=lambda section: section[0] != "persona")
-            for place, (tag, text) in enumerate(told, 1):
+            for place, (tag, text) in enumerate(self.sections, 1):
                 # A person has little to say on what is none of their business.
                 heeded = self.heeded if tag == "observations" else None
                 # A request is about the scenario; the requirement only says of what sort it is.

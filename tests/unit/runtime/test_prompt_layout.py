@@ -88,6 +88,9 @@ def test_after_the_data_comes_a_short_question_only(name: str) -> None:
         ("agent_state/act", ["observations"], "their memories\n</memories>"),
         ("agent_state/act", ["observations", "memories"], "their summary\n"),
         ("agent_state/act", ["observations", "memories", "summary"], "Goal: their goal"),
+        # Requests of one person share who it is, of one scenario too if they ask for different things.
+        ("sft/instruction", ["summary", "actions"], "their persona\n</persona>"),
+        ("sft/instruction", ["category", "style", "complexity"], "</scenario>"),
         # Answers to one question share it; conversations grow at their end.
         ("reward_filtering/judge", ["response"], "</question>"),
         ("safety/judge", ["response"], "</request>"),
@@ -96,10 +99,3 @@ def test_after_the_data_comes_a_short_question_only(name: str) -> None:
 )
 def test_what_changes_more_often_comes_later(name: str, event: list[str], kept: str) -> None:
     assert kept in shared(name, *event)
-
-
-@pytest.mark.parametrize("kind", load_kinds())
-def test_requests_from_one_scenario_share_it_whoever_makes_them(kind: str) -> None:
-    own = ["persona", "actions", "category", "style", "complexity", "language", "text"]
-    assert "their summary\n</scenario>" in shared(f"{kind}/instruction", *own)
-    assert "their persona\n</persona>" in shared(f"{kind}/instruction", *own[2:])
