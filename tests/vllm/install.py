@@ -103,7 +103,7 @@ def _ensure(environment: Path, wanted: list[Requirement], *options: str) -> None
         [*command, *options, *absent], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     if done.returncode:
-        last = "\n".join(done.stdout.strip().splitlines()[-4:])
+        last = "\n".join(done.stdout.strip().splitlines()[-8:])
         raise CannotInstall(f"pip could not install {', '.join(absent)}:\n{last}")
 
 

@@ -17,6 +17,7 @@ SAMPLES = 20
 AGENTS = 25
 SMALL = ("responses=2", "student_responses=2", "max_response_tokens=100")
 """Filter settings of `--model local`, which suit so small a model."""
+_TOLD_EVERY_SECONDS = 20
 
 
 async def forget(url: str) -> None:
@@ -73,7 +74,11 @@ async def test_a_run_makes_its_samples_and_its_share_of_a_bare_client_is_told(
         assert not any('"seed"' in call.body for call in platform)
         print(f"\nthe same {len(platform)} calls by a bare client ...", flush=True)
         await forget(server.url)
-        await replay(proxy.url, platform, MAX_NUM_SEQS)
+        replaying = asyncio.create_task(replay(proxy.url, platform, MAX_NUM_SEQS))
+        while not (await asyncio.wait([replaying], timeout=_TOLD_EVERY_SECONDS))[0]:
+            done = sum(call.ended is not None for call in proxy.calls)
+            print(f"{done} of {len(platform)} calls", flush=True)
+        await replaying
         bare = proxy.take()
     assert [call.body for call in bare] == [call.body for call in platform]
     for part, first, last in parts(platform):
