@@ -64,16 +64,12 @@ async def measure(runs: int) -> list[Row]:
         Row(
             name="the same: tokens per CPU second, LLM and platform together",
             unit="% of the bare client's",
-            values=tuple(100 * _per_cpu_second(p) / _per_cpu_second(b) for p, b in pairs),
+            values=tuple(100 * p.tokens_per_cpu_second / b.tokens_per_cpu_second for p, b in pairs),
             baseline="bare asyncio client, the same prompts, tokens per CPU second",
-            baseline_values=tuple(map(_per_cpu_second, bare)),
+            baseline_values=tuple(b.tokens_per_cpu_second for b in bare),
             note="says the same where other processes take the processors",
         ),
     ]
-
-
-def _per_cpu_second(done: Throughput) -> float:
-    return (done.prompt_tokens + done.completion_tokens) / done.cpu_seconds
 
 
 def _cached(runs: list[Throughput]) -> float:
@@ -84,6 +80,6 @@ def _told(done: Throughput) -> str:
     return (
         f"{done.tokens_per_second:.0f} tokens/s, "
         f"{done.generated_per_second:.0f} of them generated, "
-        f"{_per_cpu_second(done):.0f} tokens per CPU second, {done.in_flight:.2f} calls in flight, "
-        f"{done.calls:.0f} calls in {done.seconds:.0f} s"
+        f"{done.tokens_per_cpu_second:.0f} tokens per CPU second, "
+        f"{done.in_flight:.2f} calls in flight, {done.calls:.0f} calls in {done.seconds:.0f} s"
     )

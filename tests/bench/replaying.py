@@ -8,7 +8,7 @@ neither pays for it alone and both are measured by the same clock.
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -35,7 +35,7 @@ class Call:
     """Prompt tokens that the server had in its cache, if it tells."""
     status: int = 0
     cpu_seconds: float = 0.0
-    """Of the proxy's process, when the call began."""
+    """Of what answers it, when the call began; of the proxy's process unless told otherwise."""
 
     def share(self, start: float, end: float) -> float:
         """Return which part of the call's time lies between two moments, 0 to 1."""
@@ -57,7 +57,7 @@ class Throughput:
     in_flight: float
     """Calls under way, averaged over the time."""
     cpu_seconds: float
-    """Of the proxy's process."""
+    """As those of calls."""
 
     @property
     def tokens_per_second(self) -> float:
@@ -68,6 +68,11 @@ class Throughput:
     def generated_per_second(self) -> float:
         """Generated tokens alone."""
         return self.completion_tokens / self.seconds
+
+    @property
+    def tokens_per_cpu_second(self) -> float:
+        """Prompt and generated tokens, by processor time: what is left on a shared machine."""
+        return (self.prompt_tokens + self.completion_tokens) / self.cpu_seconds
 
 
 def throughput(calls: Sequence[Call], first: int = 0, last: int = -1) -> Throughput:
@@ -108,8 +113,10 @@ class RecordingProxy:
 
 
 @asynccontextmanager
-async def recording(server: str) -> AsyncIterator[RecordingProxy]:
-    """Put a proxy before the server at that address."""
+async def recording(
+    server: str, cpu_seconds: Callable[[], float] = time.process_time
+) -> AsyncIterator[RecordingProxy]:
+    """Put a proxy before the server at that address; `cpu_seconds` tells what it has used up."""
     proxy = RecordingProxy("")
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
     async with aiohttp.ClientSession(connector=connector, timeout=_CONNECTIONS) as session:
@@ -117,7 +124,7 @@ async def recording(server: str) -> AsyncIterator[RecordingProxy]:
         async def handed_on(request: web.Request) -> web.Response:
             body = await request.read()
             call = Call(request.path, body.decode(errors="replace"), time.monotonic())
-            call.cpu_seconds = time.process_time()
+            call.cpu_seconds = cpu_seconds()
             if request.path in _COUNTED:
                 proxy.calls.append(call)
             headers = {"Content-Type": request.headers.get("Content-Type", "application/json")}

@@ -32,7 +32,9 @@ def told(who: str, done: Throughput) -> str:
     return (
         f"  {who:<8} {done.tokens_per_second:6.0f} tokens/s, {done.generated_per_second:5.0f} of "
         f"them generated; {done.in_flight:4.1f} calls in flight; {cached:2.0f} % of the prompts "
-        f"cached; {done.calls:.0f} calls in {done.seconds:.0f} s"
+        f"cached; {done.calls:.0f} calls in {done.seconds:.0f} s; "
+        f"{done.cpu_seconds / done.seconds:.2f} processors for vLLM, "
+        f"{done.tokens_per_cpu_second:.0f} tokens a CPU second"
     )
 
 
@@ -53,7 +55,7 @@ async def test_a_run_makes_its_samples_and_its_share_of_a_bare_client_is_told(
     server: VllmServer, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    async with recording(server.url) as proxy:
+    async with recording(server.url, server.cpu_seconds) as proxy:
         await forget(server.url)
         size = ("--samples", SAMPLES, "--agents", AGENTS, "--concurrency", MAX_NUM_SEQS)
         filters = [text for setting in SMALL for text in ("--filter", setting)]
