@@ -39,13 +39,3 @@ def serve(
     runtime = importlib.import_module("services.runtime.service")
     raise typer.Exit(runtime.main(module.NAME, module.compose))
 
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-
-@app.callback()
-def start() -> None:
-    """Post-training data from a simulated society of LLM agents (MATRIX)."""
-
-
-app.command()(serve)

@@ -93,6 +93,7 @@ class Platform:
                     seed=settings.seed,
                     communication=settings.communication,
                     deterministic=settings.deterministic,
+                    embedding=models.embedding,
                 )
                 shown = settings.dataset in directory.claim(identity).finished
                 log = Log(directory.log_path, {x.name for x in TOPICS if x.compacted})
