@@ -9,6 +9,7 @@ import aiohttp
 
 from services.local.servers.process import LOOPBACK, ServerProcess, free_port
 from services.local.weights import weights
+from tests.bench.processes import cpu_seconds, descendants
 from tests.vllm.install import python_of
 
 ENVIRONMENT = Path(__file__).parents[2] / ".venv-vllm"
@@ -43,19 +44,6 @@ def safetensors(environment: Path) -> Path:
         )
         part.replace(target)
     return target
-
-
-def _cpu_seconds(group: int) -> float:
-    """Return the processor time that the living processes of a group have used."""
-    ticks = 0
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # It has ended.
-            # proc(5): after the name, which may have spaces, come the fields from the third on;
-            # the process group is the fifth, user and system time the 14th and 15th.
-            fields = path.read_text().rpartition(")")[2].split()
-            if int(fields[2]) == group:
-                ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 class VllmServer:
@@ -118,7 +106,11 @@ class VllmServer:
     def cpu_seconds(self) -> float:
         """Return the processor time that it and its engine's processes have used so far."""
         assert self.process.pid is not None  # it is asked while it runs
-        return _cpu_seconds(self.process.pid)
+        used = 0.0
+        for pid in (self.process.pid, *descendants(self.process.pid)):
+            with suppress(OSError):  # It has ended.
+                used += cpu_seconds(pid)
+        return used
 
     async def stop(self) -> None:
         """End it and its engine's process."""

@@ -117,6 +117,16 @@ async def test_choices_end_and_count_as_recorded(name: str) -> None:
     await contract.test_choices_end_and_count_as_recorded(FOLDER, name)
 
 
+async def test_metrics_are_those_that_were_recorded(server: VllmServer) -> None:
+    served = contract.families(await contract.metrics_of(server.url))
+    for name in contract.METRICS[FOLDER]:
+        page = (contract.RECORDINGS / FOLDER / f"{name}.prom").read_text()
+        for metric, family in contract.families(page).items():
+            assert metric in served, metric
+            assert served[metric].type == family.type, metric
+            assert served[metric].documentation == family.documentation, metric
+
+
 async def test_a_request_id_becomes_the_id_of_the_answer() -> None:
     await contract.test_a_request_id_becomes_the_id_of_the_answer()
 
