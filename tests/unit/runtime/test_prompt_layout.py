@@ -88,7 +88,7 @@ def test_after_the_data_comes_a_short_question_only(name: str) -> None:
         ("agent_state/act", ["observations"], "their memories\n</memories>"),
         ("agent_state/act", ["observations", "memories"], "their summary\n"),
         ("agent_state/act", ["observations", "memories", "summary"], "Goal: their goal"),
-        # Requests of one person share who it is, of one scenario too if they ask for different things.
+        # Requests of one person share who it is; of one scenario, that one too.
         ("sft/instruction", ["summary", "actions"], "their persona\n</persona>"),
         ("sft/instruction", ["category", "style", "complexity"], "</scenario>"),
         # Answers to one question share it; conversations grow at their end.
