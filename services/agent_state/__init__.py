@@ -8,6 +8,9 @@ unfinished steps to model-answers; an import writes observations-delivered, then
 any replica, and one that joins a society first what it decided (ops/decisions/0017).
 Key: group.
 
+The owner of one key of population controls how many agents are active, so that the model server is
+just saturated (ops/decisions/0018).
+
 A founding is done when its agents are in the changelog and the modulator was told (GroupFounded on
 agents-acted, AgentsJoined for who joins); a step, when every agent of the group that had a reason
 to act did so, the new state and the actions are one record of the changelog, and the actions are

@@ -13,6 +13,7 @@ from services.agent_state.decisions import Decisions
 from services.agent_state.importing import Importer
 from services.agent_state.intake import SocietyImport
 from services.agent_state.joining import Joining
+from services.agent_state.population_control import TARGET, PopulationControl
 from services.agent_state.queries import (
     ActionFeed,
     PopulationQueries,
@@ -28,6 +29,7 @@ from services.runtime.grpc_server import Served
 from services.runtime.journal import ModelJournal
 from services.runtime.keeping import Restoring, keeper
 from services.runtime.prompts import load_prompts
+from services.runtime.resting import AWAKE_GROUPS
 from services.runtime.service import Composed, Membership, main
 from services.runtime.state import Changelog
 from services.runtime.streams import Fanout
@@ -47,7 +49,7 @@ def compose(backbone: Backbone) -> Composed:
         compacted=[t.AGENTS.name],
     )
     journal = backbone.journal(t.AGENT_STATE_ANSWERS.name, ownership)
-    groups = Changelog(t.AGENTS.name, GROUP_STATE, ownership)
+    groups = Changelog(t.AGENTS.name, GROUP_STATE, ownership, AWAKE_GROUPS)
     society = Society(groups, journal, backbone.models, prompts, backbone.metrics.society)
     letters = DeadLetterTopic(backbone.publisher, backbone.metrics)
     worker = Worker(
@@ -70,6 +72,14 @@ def compose(backbone: Backbone) -> Composed:
         Joining(importer, decisions),
         backbone.publisher,
         lambda: population.society,
+        backbone.clock,
+    )
+    control = PopulationControl(
+        population,
+        backbone.models if backbone.settings.population_control else None,
+        ownership,
+        lambda: ownership.owns(TARGET),
+        backbone.metrics,
         backbone.clock,
     )
     actions: Fanout[WatchedAction] = Fanout()
@@ -109,6 +119,7 @@ def compose(backbone: Backbone) -> Composed:
         ],
         broadcasts=population.broadcasts(),
         feeds=ActionFeed(actions.publish).broadcasts(),
+        background=[control.run],
     )
 
 

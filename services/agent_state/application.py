@@ -56,6 +56,22 @@ class Society:
         self._embedder = embedder
         self._prompts = prompts
         self._metrics = metrics
+        self._counted: dict[str, tuple[int, int]] = {}
+        """Agents of each group, and those of them who are born."""
+        groups.watch(self._count)
+
+    def _count(self, group_id: str, state: GroupState | None) -> None:
+        """Bring the gauges up to date."""
+        agents, born = self._counted.pop(group_id, (0, 0))
+        self._metrics.groups -= agents > 0
+        self._metrics.agents -= agents
+        self._metrics.born -= born
+        if state is not None:
+            agents, born = len(state.agents), sum(agent.born for agent in state.agents)
+            self._counted[group_id] = agents, born
+            self._metrics.groups += agents > 0
+            self._metrics.agents += agents
+            self._metrics.born += born
 
     async def found(self, founded: GroupFounded) -> None:
         """Take in the people of a new group; a repeat changes nothing."""
@@ -64,8 +80,6 @@ class Society:
             agents = tuple(newborn(newcomer) for newcomer in founded.newcomers)
             state = GroupState(founded.group, agents, centroid=founded.centroid)
             await self.groups.put(group_id, state)
-            self._metrics.groups += 1
-            self._metrics.agents += len(agents)
 
     async def join(self, joined: AgentsJoined) -> None:
         """Take people into a group; a repeat changes nothing.
@@ -79,7 +93,6 @@ class Society:
         grown = state.with_joined(joined)
         if grown != state:
             await self.groups.put(joined.group_id, grown)
-            self._metrics.agents += len(grown.agents) - len(state.agents)
 
     async def take_step(
         self, token: ObservationsDelivered
@@ -135,7 +148,6 @@ class Society:
             name=agent.name, persona=born.persona, goal=goal, steps=PLAN_STEPS
         )
         plan = parse_plan(await self._text(unit, agent, "plan", prompt, 150))
-        self._metrics.born += 1
         return replace(born, plan=plan or (f"Take a first step: {goal}",))
 
     def _turns(self, state: GroupState, token: ObservationsDelivered) -> list[Turn]:

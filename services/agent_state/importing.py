@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,8 +21,12 @@ from services.runtime.ports import ChatRequest, Embedder, Record
 from services.runtime.prompts import Prompt, clip
 from services.runtime.vectors import quantised
 
+T = TypeVar("T")
+
 _EMBEDDED_AT_ONCE = 64
 _REWRITTEN_AT_ONCE = 64
+_TAKEN_AT_ONCE = 4096
+"""Profiles that are worked on at once: each is a task, whether it waits for a model or not."""
 _NAMED_MEMBERS = 3
 """Members that a group's description for its neighbours names by headline."""
 
@@ -95,7 +100,9 @@ class Importer:
         if not agents:
             first = refusals[0].reason if refusals else "none was given"
             raise Rejected(f"no profile could be imported: {first}")
-        plan = group_agents(await self.embeddings(agents), seed)
+        # Off the loop: others are to go on while it works, for minutes where people are many.
+        embeddings = await self.embeddings(agents)
+        plan = await asyncio.to_thread(group_agents, embeddings, seed)
         groups = _foundations(agents, plan, seed)
         regions = Counter[str]()
         for state in groups:
@@ -107,7 +114,9 @@ class Importer:
 
     async def people(self, profiles: Sequence[Profile]) -> People:
         """Return profiles as people who may be known."""
-        made = await asyncio.gather(*(self._agent(profile) for profile in profiles))
+        made = []
+        for taken in _slices(profiles, _TAKEN_AT_ONCE):
+            made += await asyncio.gather(*(self._agent(profile) for profile in taken))
         return People(
             [agent for agent, _, _ in made if agent is not None],
             tuple(refusal for _, refusal, _ in made if refusal is not None),
@@ -115,12 +124,15 @@ class Importer:
         )
 
     async def embeddings(self, agents: Sequence[Newcomer]) -> Vectors:
-        """Return what people are compared by (people x dimensions), L2-normalised."""
-        embeddings: list[list[float]] = []
-        texts = [f"{agent.headline}. {agent.description}" for agent in agents]
-        for start in range(0, len(texts), _EMBEDDED_AT_ONCE):
-            embeddings += await self._embedder.embed(texts[start : start + _EMBEDDED_AT_ONCE])
-        return np.asarray(embeddings, dtype=np.float32)
+        """Return what people are compared by (people x dimensions), L2-normalised.
+
+        An array from the start: as numbers of Python they would be ten times as large.
+        """
+        parts = []
+        for taken in _slices(agents, _EMBEDDED_AT_ONCE):
+            texts = [f"{agent.headline}. {agent.description}" for agent in taken]
+            parts.append(np.asarray(await self._embedder.embed(texts), dtype=np.float32))
+        return np.concatenate(parts)
 
     async def _agent(
         self, profile: Profile
@@ -146,6 +158,10 @@ class Importer:
             reason = f"after anonymising it still holds an identifier of the original ({kinds})"
             return None, Refusal(profile.profile_id, reason), tombstones
         return agent, None, tombstones
+
+
+def _slices(items: Sequence[T], most: int) -> Iterator[Sequence[T]]:
+    return (items[start : start + most] for start in range(0, len(items), most))
 
 
 def agent_id_of(profile: Profile) -> str:

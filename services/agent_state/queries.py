@@ -1,8 +1,8 @@
 """What callers want to know of people and groups; changes nothing."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from services.agent_state.decisions import DecisionLog
 from services.agent_state.domain import GroupState
@@ -18,12 +18,16 @@ from services.agent_state.views import (
 from services.events import (
     Action,
     AgentsActed,
+    Appetite,
     JoinDecided,
     PopulationSet,
+    PopulationTarget,
     RankShift,
     SocietyImported,
     codec,
 )
+from services.events.limits import rank_limit
+from services.events.ranks import shifted
 from services.events.topics import AGENTS_ACTED, POPULATION
 from services.runtime.errors import NotFound
 from services.runtime.ports import Delivery
@@ -64,10 +68,14 @@ class SocietyQueries:
 
     def __init__(self, groups: Changelog[GroupState]) -> None:
         self._groups = groups
-        self._indexed: frozenset[tuple[str, int]] = frozenset()
+        self._members: dict[str, tuple[str, ...]] = {}
+        """Ids of the people of each group."""
+        self._stale = True
+        """Whether somebody came or went since the ids were sorted."""
         self._group_ids: list[str] = []
         self._group_of: dict[str, str] = {}
         self._agent_ids: list[str] = []
+        groups.watch(self._note)
 
     def agent(self, agent_id: str) -> AgentProfile:
         """Return a person.
@@ -121,17 +129,37 @@ class SocietyQueries:
                 found.append(group_summary_of(state, shifts, seats))
         return found
 
-    def _index(self) -> None:
-        """Sort all ids again, if groups came, went or grew; nobody leaves a group."""
-        states = self._groups.values()
-        present = frozenset((state.group.group_id, len(state.agents)) for state in states)
-        if present == self._indexed:
-            return
-        self._indexed, self._group_ids = present, sorted(group_id for group_id, _ in present)
-        self._group_of = {
-            agent.agent_id: state.group.group_id
+    def active(
+        self, regions: Collection[str], limit: int | None, shifts: Sequence[RankShift] = ()
+    ) -> int:
+        """Return the agents of the groups of these regions that `limit` agents leave room for."""
+        return sum(
+            len(state.agents)
             for state in self._groups.values()
-            for agent in state.agents
+            if state.group.region in regions
+            and (limit is None or shifted(state.group.rank, shifts) + len(state.agents) <= limit)
+        )
+
+    def _note(self, group_id: str, state: GroupState | None) -> None:
+        """Take in who is in a group, or that it is not owned any more (None)."""
+        members = None if state is None else tuple(agent.agent_id for agent in state.agents)
+        if members == self._members.get(group_id):
+            return
+        self._stale = True
+        if members is None:
+            del self._members[group_id]
+        else:
+            self._members[group_id] = members
+
+    def _index(self) -> None:
+        """Sort all ids again, if people or groups came or went."""
+        if not self._stale:
+            return
+        self._stale, self._group_ids = False, sorted(self._members)
+        self._group_of = {
+            agent_id: group_id
+            for group_id, members in self._members.items()
+            for agent_id in members
         }
         self._agent_ids = sorted(self._group_of)
 
@@ -141,7 +169,10 @@ class PopulationQueries:
 
     def __init__(self) -> None:
         self.decisions = DecisionLog()
-        self._limit = PopulationSet(None, 0.0)
+        self.limit = PopulationSet(None, 0.0)
+        self.target = PopulationTarget(None, "", 0.0)
+        self.wanted: set[str] = set()
+        """Regions whose groups are to go on."""
 
     @property
     def society(self) -> SocietyImported | None:
@@ -153,28 +184,61 @@ class PopulationQueries:
         return [Route(POPULATION.name, self.on_population)]
 
     async def on_population(self, delivery: Delivery) -> None:
-        """Learn of an import or a join, or of a limit."""
-        event = codec.from_delivery(delivery)
-        if isinstance(event, SocietyImported | JoinDecided):
-            self.decisions.learn(event)
-        elif isinstance(event, PopulationSet):
-            self.set_limit(event)
+        """Learn of an import or a join, a limit, a target, or what is wanted."""
+        self.restore([delivery])
+
+    def restore(self, history: Iterable[Delivery]) -> None:
+        """Learn all that the population topic holds."""
+        for delivery in history:
+            match codec.from_delivery(delivery):
+                case SocietyImported() | JoinDecided() as event:
+                    self.decisions.learn(event)
+                case PopulationSet() as limit:
+                    self.set_limit(limit)
+                case PopulationTarget() as target:
+                    self.set_target(target)
+                case Appetite(region, hungry):
+                    (self.wanted.add if hungry else self.wanted.discard)(region)
 
     def set_limit(self, limit: PopulationSet) -> None:
         """Take a limit over: the last one in the log is in force."""
-        self._limit = limit
+        self.limit = limit
 
-    def population(self) -> Population:
+    def set_target(self, target: PopulationTarget) -> None:
+        """Take a target over: the last one in the log is in force."""
+        self.target = target
+
+    @property
+    def wanted_agents(self) -> int:
+        """Agents of the regions that are wanted."""
+        regions = self.society.regions if self.society is not None else {}
+        return sum(regions.get(region, 0) for region in self.wanted)
+
+    @property
+    def rank_limit(self) -> int | None:
+        """The limit for rank plus size of a group, see `rank_limit`."""
+        limit, regions = self.limit, self.society.regions if self.society is not None else {}
+        target = self.target.active_agents
+        return rank_limit(target, limit.min_agents, limit.max_agents, regions, self.wanted)
+
+    def population(self, active_agents: int = 0) -> Population:
         """Return the population; all zero before the first import."""
-        if self.society is None:
-            return Population(max_agents=self._limit.max_agents)
-        return Population(
-            self.society.agents,
-            self.society.groups,
-            self.society.regions,
-            self._limit.max_agents,
-            self.society.imported_at,
+        known = Population() if self.society is None else _described(self.society)
+        return replace(
+            known,
+            max_agents=self.limit.max_agents,
+            min_agents=self.limit.min_agents,
+            target_agents=self.target.active_agents,
+            active_agents=active_agents,
+            reason=self.target.reason,
+            decided_at=self.target.decided_at,
         )
+
+
+def _described(society: SocietyImported) -> Population:
+    return Population(
+        society.agents, society.groups, society.regions, imported_at=society.imported_at
+    )
 
 
 def _within(state: GroupState, group_id: str, region: str) -> bool:

@@ -42,6 +42,7 @@ _ACTION = Codec(WatchedAction, pb.WatchActionsResponse)
 
 _GET_AGENT = rpc(f"{_SERVICE}/GetAgent", pb.GetAgentResponse)
 _LIST_AGENTS = rpc(f"{_SERVICE}/ListAgents", pb.ListAgentsResponse)
+_GET_POPULATION = rpc(f"{_SERVICE}/GetPopulation", pb.GetPopulationResponse)
 
 
 _PAGE, _MOST = 100, 1000
@@ -124,19 +125,34 @@ class AgentStateServicer(AgentStateServiceServicer):
         most = request.max_agents if request.HasField("max_agents") else None
         if most is not None and most < 0:
             raise Rejected(f"max_agents {most}: give 0 or more, or leave it out for no limit")
-        limit = PopulationSet(most, self._clock())
+        least = request.min_agents
+        if least < 0:
+            raise Rejected(f"min_agents {least}: give 0 or more")
+        if most is not None and least > most:
+            raise Rejected(
+                f"min_agents {least} is above max_agents {most}: give at most as many as may be "
+                "active"
+            )
+        limit = PopulationSet(most, self._clock(), least)
         await self._publisher.publish([codec.to_record(POPULATION, "limits", limit)])
         self._population.set_limit(limit)
-        return pb.SetPopulationResponse(population=self._size())
+        return pb.SetPopulationResponse(population=await self._size(context))
 
     async def GetPopulation(
         self, request: pb.GetPopulationRequest, context: Context
     ) -> pb.GetPopulationResponse:
         """Return how large the society is."""
-        return pb.GetPopulationResponse(population=self._size())
+        return pb.GetPopulationResponse(population=await self._size(context))
 
-    def _size(self) -> pb.Population:
-        size: pb.Population = _POPULATION.to_message(self._population.population())
+    async def _size(self, context: Context) -> pb.Population:
+        population = self._population
+        society = population.society
+        shifts = society.shifts if society is not None else ()
+        active = self._society.active(population.wanted, population.rank_limit, shifts)
+        size: pb.Population = _POPULATION.to_message(population.population(active))
+        here, request = pb.GetPopulationResponse(population=size), pb.GetPopulationRequest()
+        answers = await everywhere(here, self._peers, _GET_POPULATION, request, context)
+        size.active_agents = sum(answer.population.active_agents for answer in answers)
         return size
 
     async def WatchActions(self, request: pb.WatchActionsRequest, context: Context) -> None:

@@ -72,6 +72,12 @@ class Population:
     regions: Mapping[str, int] = field(default_factory=dict)
     max_agents: int | None = None
     imported_at: float = 0.0
+    min_agents: int = 0
+    target_agents: int | None = None
+    active_agents: int = 0
+    """Of the groups that may go on now, on this replica."""
+    reason: str = ""
+    decided_at: float = 0.0
 
 
 def profile_of(agent: Agent, state: GroupState) -> AgentProfile:

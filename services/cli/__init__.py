@@ -12,16 +12,16 @@ def main() -> None:
         # Here, so that Ctrl-C ends the command quietly while it loads, too.
         from rich.markup import escape
 
-        if sys.argv[1:2] == ["serve"]:
-            # A cluster has many of them, and each needs its own service only.
-            from services.cli.serve import app
-        else:
-            from services.cli.commands import app
+        from services.cli.commands import app_for
         from services.cli.console import console
+        from services.runtime.collector import calm_collector
         from services.runtime.errors import MatrixError
+
+        app = app_for(sys.argv[1] if sys.argv[1:] else "")
     except KeyboardInterrupt:
         sys.exit(130)
     try:
+        calm_collector()
         app()
     except MatrixError as error:
         console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)

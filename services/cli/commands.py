@@ -1,44 +1,48 @@
-"""All commands of `matrix`. Importing this loads the whole platform, which takes a second."""
+"""All commands of `matrix`. Each loads what it needs, and only that: all together take a second."""
+
+import importlib
 
 import typer
 
-from services.cli.agents import agents
-from services.cli.bucket import bucket
 from services.cli.console import configure_logs
-from services.cli.datasets import datasets
-from services.cli.dead_letters import dead_letters
-from services.cli.run import run
-from services.cli.scenarios import scenarios
-from services.cli.serve import serve
-from services.cli.serve_model import serve_model
-from services.cli.simulate import simulate_model
-from services.cli.topics import topics
-from services.cli.trace import trace
-from services.cli.up import up
-from services.cli.watching import samples
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-)
-app.command()(run)
-app.command()(up)
-app.command()(serve)
-app.add_typer(agents, name="agents")
-app.add_typer(scenarios, name="scenarios")
-app.add_typer(datasets, name="datasets")
-app.add_typer(samples, name="samples")
-app.command()(trace)
-app.add_typer(topics, name="topics")
-app.add_typer(bucket, name="bucket")
-app.add_typer(dead_letters, name="dead-letters")
-app.command("simulate-model")(simulate_model)
-app.command("serve-model")(serve_model)
+_MODULES = {
+    "run": "run",
+    "up": "up",
+    "serve": "serve",
+    "agents": "agents",
+    "scenarios": "scenarios",
+    "datasets": "datasets",
+    "samples": "watching",
+    "trace": "trace",
+    "topics": "topics",
+    "bucket": "bucket",
+    "dead-letters": "dead_letters",
+    "simulate-model": "simulate",
+    "serve-model": "serve_model",
+}
+"""Module of each command or group of commands, in the order of the help."""
 
 
-@app.callback()
-def start() -> None:
+def app_for(name: str) -> typer.Typer:
+    """Return `matrix` with the command of that name; with all of them if there is none."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_start)
+    for command in [name] if name in _MODULES else _MODULES:
+        module = importlib.import_module(f"services.cli.{_MODULES[command]}")
+        found = getattr(module, command.replace("-", "_"))
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=command)
+        else:
+            app.command(command)(found)
+    return app
+
+
+def _start() -> None:
     """Post-training data from a simulated society of LLM agents (MATRIX)."""
     configure_logs(verbose=False)

@@ -24,8 +24,13 @@ HeldOutOption = Annotated[
     str, typer.Option(help="URL of a second one, whose rewards are reported and never decide.")
 ]
 HeldOutNameOption = Annotated[str, typer.Option(help="Model to ask that server for.")]
+EmbeddingOption = Annotated[
+    str, typer.Option(help="URL of a server of embeddings; by default made in this process.")
+]
+EmbeddingNameOption = Annotated[str, typer.Option(help="Model to ask that server for.")]
 ConcurrencyOption = Annotated[
-    int | None, typer.Option(min=1, help="Model calls at once; 8 local, 64 otherwise.")
+    int | None,
+    typer.Option(min=1, help="Most calls at once; by default what keeps the model busy."),
 ]
 PatienceOption = Annotated[
     float, typer.Option(min=0, help="Seconds to go on asking a model that fails.")

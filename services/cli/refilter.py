@@ -1,6 +1,5 @@
 """`matrix datasets refilter`: the same candidates for another student, or by other settings."""
 
-import asyncio
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +29,7 @@ from services.cli.store import StoreOption, dataset_store
 from services.cli.wording import counted, tally
 from services.local.redeciding import Refiltering
 from services.local.refiltering import refilter_dataset
+from services.runtime import event_loop
 from services.runtime.errors import Retryable
 from services.runtime.protobuf import given_fields
 
@@ -97,7 +97,7 @@ def refilter(
     )
     try:
         with telling() as told, tempfile.TemporaryDirectory() as scratch:
-            made = asyncio.run(refilter_dataset(place, asked, Path(scratch), told, tell))
+            made = event_loop.run(refilter_dataset(place, asked, Path(scratch), told, tell))
     except KeyboardInterrupt:
         tell("interrupted; what was decided is kept, and the same command goes on where it was")
         raise

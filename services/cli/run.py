@@ -15,6 +15,8 @@ from services.cli.filters import FilterOption
 from services.cli.live import RunView
 from services.cli.model_options import (
     ConcurrencyOption,
+    EmbeddingNameOption,
+    EmbeddingOption,
     HeldOutNameOption,
     HeldOutOption,
     ModelNameOption,
@@ -33,6 +35,7 @@ from services.local.platform import Outcome, Platform, mark_shown
 from services.local.progress import Progress
 from services.local.settings import RunSettings
 from services.reward_filtering.export import SAMPLE_SCHEMA
+from services.runtime import event_loop
 from services.runtime.errors import Retryable
 from services.runtime.protobuf import given_fields
 from services.runtime.tables import Table
@@ -71,6 +74,8 @@ def run(
     reward_name: RewardNameOption = "",
     held_out: HeldOutOption = "",
     held_out_name: HeldOutNameOption = "",
+    embedding: EmbeddingOption = "",
+    embedding_name: EmbeddingNameOption = "",
     category: knobs.CategoryOption = None,
     complexity: knobs.ComplexityOption = None,
     style: knobs.StyleOption = None,
@@ -119,6 +124,8 @@ def run(
         reward_name=reward_name,
         held_out=held_out,
         held_out_name=held_out_name,
+        embedding=embedding,
+        embedding_name=embedding_name,
     )
     settings = RunSettings(
         out=out,
@@ -138,7 +145,7 @@ def run(
     )
     progress = Progress()
     try:
-        outcome = asyncio.run(_run(settings, progress))
+        outcome = event_loop.run(_run(settings, progress))
     except KeyboardInterrupt:
         made = f" with {progress.accepted} of {progress.size} samples" if progress.size else ""
         tell(f"interrupted{made}; the same command goes on where it was")

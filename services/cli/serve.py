@@ -38,14 +38,3 @@ def serve(
     module = importlib.import_module(f"services.{service.name}.__main__")
     runtime = importlib.import_module("services.runtime.service")
     raise typer.Exit(runtime.main(module.NAME, module.compose))
-
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-
-@app.callback()
-def start() -> None:
-    """Post-training data from a simulated society of LLM agents (MATRIX)."""
-
-
-app.command()(serve)

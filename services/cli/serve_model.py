@@ -1,6 +1,5 @@
 """`matrix serve-model`: the models of this machine as a server."""
 
-import asyncio
 import os
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +8,7 @@ import typer
 
 from services.cli.console import tell
 from services.local.model_server import ModelServerSettings, serve_models
+from services.runtime import event_loop
 
 
 def serve_model(
@@ -23,7 +23,7 @@ def serve_model(
 ) -> None:
     """Serve a real 135M LLM and an embedding model, OpenAI-compatible, on one port."""
     settings = ModelServerSettings(host, port, embeddings_only, log)
-    asyncio.run(serve_models(settings, _tell))
+    event_loop.run(serve_models(settings, _tell))
 
 
 def _tell(url: str) -> None:

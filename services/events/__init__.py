@@ -9,6 +9,7 @@ from services.events.control import (
     DeadLetter,
     JoinDecided,
     PopulationSet,
+    PopulationTarget,
     RankShift,
     SocietyImported,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "Observation",
     "ObservationsDelivered",
     "PopulationSet",
+    "PopulationTarget",
     "Provenance",
     "QuotaReleased",
     "RankShift",

@@ -55,6 +55,19 @@ class PopulationSet:
 
     max_agents: int | None
     set_at: float
+    min_agents: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PopulationTarget:
+    """How many agents are to be active, so that the model server is just saturated."""
+
+    active_agents: int | None
+    reason: str
+    decided_at: float
+    running: float = 0.0
+    backlog: float = 0.0
+    slots: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

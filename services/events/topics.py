@@ -52,7 +52,13 @@ DATASETS = Topic("matrix.datasets.v1", "dataset", (events.DatasetDeclared,), com
 POPULATION = Topic(
     "matrix.population.v1",
     "what is controlled",
-    (events.Appetite, events.SocietyImported, events.PopulationSet, events.JoinDecided),
+    (
+        events.Appetite,
+        events.SocietyImported,
+        events.PopulationSet,
+        events.PopulationTarget,
+        events.JoinDecided,
+    ),
     compacted=True,
 )
 MODEL_ANSWERS = Topic("matrix.model-answers.v1", "unit of work and call", compacted=True)

@@ -92,11 +92,14 @@ class Outcomes:
     _all: defaultdict[Hashable, _Tally] = field(default_factory=_tallies)
     _own: defaultdict[Hashable, _Tally] = field(default_factory=_tallies)
     _strata: defaultdict[Hashable, _Tally] = field(default_factory=_tallies)
+    _logs: dict[Hashable, float] = field(default_factory=dict)
+    """Logarithms of traits that were asked for since the last verdict."""
 
     def add(self, sample: SampleJudged) -> None:
         """Take in a verdict."""
         if sample.reason in NO_FAULT:
             return
+        self._logs.clear()
         requirement = sample.requirement.requirement_id
         learnability = sample.scores.get("learnability", 0.0)
         tokens = sample.usage.prompt_tokens + sample.usage.completion_tokens
@@ -119,8 +122,8 @@ class Outcomes:
         The log-odds of the prior's mean are those of all candidates, and what each trait of the
         requirement adds to them; verdicts of other strata count `ELSEWHERE`.
         """
-        usual = self._traits[_ANY].log_odds(steer)
-        added = (self._traits[t].log_odds(steer) - usual for t in _traits_of(requirement))
+        usual = self._log_odds(_ANY, steer)
+        added = [self._log_odds(trait, steer) - usual for trait in _traits_of(requirement)]
         prior = 1 / (1 + math.exp(-usual - sum(added)))
         seen = self._seen(stratum, requirement)
         reward = seen.reward(steer)
@@ -134,10 +137,21 @@ class Outcomes:
         usual = self._usual_tokens
         if not usual:
             return 1.0
-        prior = sum(self._traits[trait].log_cost(usual) for trait in _traits_of(requirement))
+        prior = sum([self._log_cost(trait, usual) for trait in _traits_of(requirement)])
         seen = self._seen(stratum, requirement)
         sums = seen.tokens / usual + COST_STRENGTH * max(CHEAPEST, math.exp(prior))
         return max(CHEAPEST, sums / (seen.candidates + COST_STRENGTH))
+
+    def _log_odds(self, trait: Hashable, steer: str) -> float:
+        key = (steer, trait)
+        if key not in self._logs:
+            self._logs[key] = self._traits[trait].log_odds(steer)
+        return self._logs[key]
+
+    def _log_cost(self, trait: Hashable, usual: float) -> float:
+        if trait not in self._logs:
+            self._logs[trait] = self._traits[trait].log_cost(usual)
+        return self._logs[trait]
 
     def _seen(self, stratum: str, requirement: Requirement) -> _Tally:
         """Return the sums of a requirement, with those of other strata at what they count."""

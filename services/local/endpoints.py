@@ -8,16 +8,11 @@ from pathlib import Path
 from services.local.minilm import MiniLMEmbedder
 from services.local.model import SLOTS, LocalModel
 from services.local.simulator import Simulator, SimulatorSettings
+from services.runtime.endpoints import Endpoint, has_score_head, served_models
 from services.runtime.errors import Rejected
 from services.runtime.metrics import ModelMetrics
-from services.runtime.model_servers import ROLES, check_held_out
-from services.runtime.models import (
-    CallSettings,
-    Endpoint,
-    HttpModels,
-    has_score_head,
-    served_models,
-)
+from services.runtime.model_servers import REWARDS, ROLES, check_held_out
+from services.runtime.models import CallSettings, HttpModels
 from services.runtime.ports import Embedder, Role
 
 _LOCAL_SECONDS = 900.0
@@ -33,7 +28,7 @@ class ModelChoice:
     """Model asked for; the server's first one when empty."""
     api_key: str = ""
     slots: int | None = None
-    """Calls at once."""
+    """Calls at once, at most."""
     patience_seconds: float = 120.0
     timeout_seconds: float = 120.0
     student: str = ""
@@ -46,6 +41,9 @@ class ModelChoice:
     held_out: str = ""
     """Address of a second one, whose rewards are reported and never decide; none when empty."""
     held_out_name: str = ""
+    embedding: str = ""
+    """Address of a server of embeddings; when empty, a small model in this process makes them."""
+    embedding_name: str = ""
 
     def __repr__(self) -> str:
         return f"ModelChoice(spec={self.spec!r}, name={self.name!r})"
@@ -66,6 +64,8 @@ class OpenModels:
     """Name of the model that gives rewards."""
     held_out: str
     """Name of the one that has no say; empty when there is none."""
+    embedding: str
+    """Name of the model of a server of embeddings; empty when there is none."""
 
 
 @asynccontextmanager
@@ -87,27 +87,29 @@ async def open_models(
         endpoint = Endpoint(url, "simulated")
         try:
             endpoints = await _endpoints(endpoint, choice)
-            async with HttpModels(endpoints, metrics, choice.slots or 64, settings) as models:
-                yield _opened(models, models, {}, endpoints)
+            async with HttpModels(endpoints, metrics, choice.slots, settings) as models:
+                yield _opened(models, models, {}, endpoints, choice)
         finally:
             await simulator.stop()
         return
-    embedder = MiniLMEmbedder()
+    embedder = None if choice.embedding else MiniLMEmbedder()
     limits: dict[str, int] = {}
+    slots: int | None
     local = LocalModel(scratch / "llama.log") if choice.spec == "local" else None
     if local is not None:
         url, name, slots = await local.start(), LocalModel.name, SLOTS
         limits = {"responses": 2, "student_responses": 2, "max_response_tokens": 100}
     else:
-        url, slots = _address(choice.spec), 64
+        url, slots = _address(choice.spec), None
         name = await _served(url, choice.name, choice.api_key)
     endpoint = Endpoint(url, name, choice.api_key)
     try:
         endpoints = await _endpoints(endpoint, choice)
         async with HttpModels(endpoints, metrics, choice.slots or slots, settings) as models:
-            yield _opened(models, embedder, limits, endpoints)
+            yield _opened(models, embedder or models, limits, endpoints, choice)
     finally:
-        embedder.close()
+        if embedder is not None:
+            embedder.close()
         if local is not None:
             await local.stop()
 
@@ -117,6 +119,7 @@ def _opened(
     embedder: Embedder,
     limits: dict[str, int],
     endpoints: Mapping[Role, Endpoint],
+    choice: ModelChoice,
 ) -> OpenModels:
     names = {role: endpoint.model for role, endpoint in endpoints.items()}
     return OpenModels(
@@ -127,6 +130,7 @@ def _opened(
         names["student"],
         names["reward"],
         names.get("held_out", ""),
+        names["embedding"] if choice.embedding else "",
     )
 
 
@@ -136,12 +140,13 @@ async def _endpoints(endpoint: Endpoint, choice: ModelChoice) -> dict[Role, Endp
         "student": (choice.student, choice.student_name),
         "reward": (choice.reward, choice.reward_name),
         "held_out": (choice.held_out, choice.held_out_name),
+        "embedding": (choice.embedding, choice.embedding_name),
     }
     for role, (address, name) in own.items():
         if address:
             url = _address(address, f"--{role.replace('_', '-')}")
             found = Endpoint(url, await _served(url, name, choice.api_key), choice.api_key)
-            if role != "student":
+            if role in REWARDS:
                 found = replace(found, scores=await has_score_head(found))
             endpoints[role] = found
     check_held_out(endpoints)

@@ -19,15 +19,13 @@ from services.local.minilm import MiniLMEmbedder
 from services.local.model import LocalModel
 from services.local.simulator import wire
 from services.local.simulator.fields import served_name, string
+from services.local.simulator.http import Routes, listening
 from services.local.simulator.refusals import Refusal, bad_request, unknown_model
 from services.local.simulator.replies import Envelope, embedding_list
-from services.local.simulator.responses import errors, json_of, json_response
+from services.local.simulator.responses import json_of, json_response
 from services.runtime.errors import Rejected
 
 EMBEDDING_MODEL = "all-MiniLM-L6-v2"
-_LARGEST_BODY = 64 * 1024**2
-_SHUTDOWN_SECONDS = 1.0
-"""Time that calls under way get to end when the server stops."""
 _CHATS = ("/v1/chat/completions", "/v1/completions")
 _WORD_TOKENS = 4 / 3
 """Tokens of a word of English, about: embeddings are not paid by them here."""
@@ -57,7 +55,7 @@ class ModelServer:
         self._created = int(time.time())
         self._chat_url = ""
         self._session: aiohttp.ClientSession | None = None
-        self._runner: web.AppRunner | None = None
+        self._runner: web.ServerRunner | None = None
 
     async def start(self) -> str:
         """Load the models, then listen; return the base URL, without a slash at its end.
@@ -72,23 +70,14 @@ class ModelServer:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=None)
         )
-        application = web.Application(middlewares=[errors], client_max_size=_LARGEST_BODY)
-        for path in _CHATS:
-            application.router.add_post(path, self._chat)
-        application.router.add_post("/v1/embeddings", self._embed)
-        application.router.add_get("/v1/models", self._models, allow_head=False)
-        application.router.add_get("/health", self._health, allow_head=False)
-        self._runner = web.AppRunner(
-            application,
-            access_log=None,
-            # A client that goes away frees its slot at once.
-            handler_cancellation=True,
-            shutdown_timeout=_SHUTDOWN_SECONDS,
-        )
-        await self._runner.setup()
-        await web.TCPSite(self._runner, self._settings.host, self._settings.port).start()
-        host, port = self._runner.addresses[0][:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        routes: Routes = {
+            **{("POST", path): self._chat for path in _CHATS},
+            ("POST", "/v1/embeddings"): self._embed,
+            ("GET", "/v1/models"): self._models,
+            ("GET", "/health"): self._health,
+        }
+        self._runner, url = await listening(routes, self._settings.host, self._settings.port)
+        return url
 
     async def stop(self) -> None:
         """Stop listening, end the calls under way and free the models."""
@@ -100,7 +89,7 @@ class ModelServer:
         if self._model is not None:
             await self._model.stop()
 
-    async def _chat(self, request: web.Request) -> web.StreamResponse:
+    async def _chat(self, request: web.BaseRequest) -> web.StreamResponse:
         """POST /v1/chat/completions and /v1/completions."""
         chat_models = self._names[:-1]
         body = await json_of(request)
@@ -125,7 +114,7 @@ class ModelServer:
         except aiohttp.ClientConnectionError as error:
             raise Refusal(502, f"llama.cpp does not answer: {error}", "BadGateway") from None
 
-    async def _embed(self, request: web.Request) -> web.StreamResponse:
+    async def _embed(self, request: web.BaseRequest) -> web.StreamResponse:
         """POST /v1/embeddings."""
         body = await json_of(request)
         texts = wire.prompts_of(body, "input")
@@ -139,7 +128,7 @@ class ModelServer:
         arrays = [np.asarray(vector, np.float32) for vector in vectors]
         return json_response(embedding_list(envelope, arrays, tokens, encoding))
 
-    async def _models(self, _: web.Request) -> web.StreamResponse:
+    async def _models(self, _: web.BaseRequest) -> web.StreamResponse:
         """GET /v1/models; the chat model first."""
         entries = [
             {"id": name, "object": "model", "created": self._created, "owned_by": "matrix"}
@@ -147,7 +136,7 @@ class ModelServer:
         ]
         return json_response({"object": "list", "data": entries})
 
-    async def _health(self, _: web.Request) -> web.StreamResponse:
+    async def _health(self, _: web.BaseRequest) -> web.StreamResponse:
         """GET /health."""
         return web.Response()
 

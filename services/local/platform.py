@@ -102,6 +102,7 @@ class Platform:
                     seed=settings.seed,
                     communication=settings.communication,
                     deterministic=settings.deterministic,
+                    embedding=models.embedding,
                 )
                 claimed = _as_it_was(directory, identity, settings, profiles)
                 shown = settings.dataset in directory.claim(claimed).finished
@@ -120,6 +121,7 @@ class Platform:
                         benchmarks=benchmarks,
                         held_out=bool(settings.model.held_out),
                         workbench=workbench,
+                        demand=None if settings.deterministic else models.chat,
                     )
                     progress.phase = "reading the log"
                     await composition.restore()

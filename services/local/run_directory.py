@@ -29,6 +29,8 @@ class Identity:
     seed: int
     communication: str
     deterministic: bool = False
+    embedding: str = ""
+    """Model of the server of embeddings; empty for the one in the process."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from services.events import (
     MessagesForwarded,
     ObservationsDelivered,
     PopulationSet,
+    PopulationTarget,
     SocietyImported,
     codec,
 )
@@ -114,6 +115,9 @@ class ModulationConsumer:
             self._modulation.set_wanted(event.region, event.hungry)
         elif isinstance(event, PopulationSet):
             self._modulation.max_agents = event.max_agents
+            self._modulation.min_agents = event.min_agents
+        elif isinstance(event, PopulationTarget):
+            self._modulation.target = event.active_agents
         else:
             # Ranks only rise: nobody is released by it. At the decision already, so that the limit
             # holds when the first newcomer comes.
@@ -129,9 +133,8 @@ class ModulationConsumer:
         To be called too when the states of a partition were restored: what its groups waited for
         may have been said while nobody owned them.
         """
-        parked = [group_id for group_id, state in self._modulation.groups.items() if state.parked]
         # At once: each waits for two records to be durable.
-        await asyncio.gather(*map(self._release, parked))
+        await asyncio.gather(*map(self._release, self._modulation.releasable()))
 
     async def _release(self, group_id: str) -> None:
         # Publish first: after a crash in between, the token goes out again and is dropped there.

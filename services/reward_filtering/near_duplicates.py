@@ -23,7 +23,6 @@ from services.reward_filtering.minhash_sets import (
     MinHashSets,
     Rows,
     UInt32s,
-    jaccard,
     term_hashes,
 )
 from services.reward_filtering.static_filters import words
@@ -34,7 +33,6 @@ __all__ = [
     "NearDuplicates",
     "Nearness",
     "is_duplicate",
-    "jaccard",
     "shingles",
 ]
 

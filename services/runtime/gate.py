@@ -10,10 +10,22 @@ class Gate:
     """Lets `slots` callers in at once; among those who wait, the lowest priority number first."""
 
     def __init__(self, slots: int) -> None:
-        self.slots = slots
+        self._slots = slots
         self.in_flight = 0
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = count()
+
+    @property
+    def slots(self) -> int:
+        """Callers that may be inside at once."""
+        return self._slots
+
+    @slots.setter
+    def slots(self, slots: int) -> None:
+        """Let more in from now on, or fewer: who is inside stays."""
+        self._slots = slots
+        while self.in_flight < slots and self._admit():
+            self.in_flight += 1
 
     @property
     def waiting(self) -> int:
@@ -25,7 +37,7 @@ class Gate:
         return _Passage(self, priority)
 
     async def _enter(self, priority: int) -> None:
-        if self.in_flight < self.slots:
+        if self.in_flight < self._slots:
             self.in_flight += 1
             return
         turn = asyncio.get_running_loop().create_future()
@@ -39,12 +51,17 @@ class Gate:
 
     def _leave(self) -> None:
         # The slot passes to the first who still waits, so that nobody slips in between.
+        if self.in_flight > self._slots or not self._admit():
+            self.in_flight -= 1
+
+    def _admit(self) -> bool:
+        """Let the first in of those who wait; False when nobody does."""
         while self._waiting:
             _, _, turn = heappop(self._waiting)
             if not turn.done():
                 turn.set_result(None)
-                return
-        self.in_flight -= 1
+                return True
+        return False
 
 
 class _Passage:

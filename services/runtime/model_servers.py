@@ -9,15 +9,10 @@ from typing import TypeVar
 
 import structlog
 
+from services.runtime.endpoints import Endpoint, has_score_head, served_models
 from services.runtime.errors import MatrixError, Rejected, Retryable
 from services.runtime.metrics import ModelMetrics
-from services.runtime.models import (
-    CallSettings,
-    Endpoint,
-    HttpModels,
-    has_score_head,
-    served_models,
-)
+from services.runtime.models import CallSettings, HttpModels
 from services.runtime.ports import Role
 from services.runtime.settings import ModelsSettings
 

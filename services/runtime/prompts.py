@@ -9,10 +9,12 @@ is how a person may be called outside of a tag.
 
 import re
 import unicodedata
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
+from jinja2.meta import find_undeclared_variables
 
 from services.runtime.ports import Message
 
@@ -60,8 +62,13 @@ def as_data(value: object) -> str:
     Angle brackets and marks of chat templates come out changed but readable, control characters
     as spaces, and a role before a colon in brackets. Line breaks are kept in `Lines` only.
     """
-    text = str(value).replace("\r\n", "\n").translate(_AS_DATA)
-    if not isinstance(value, Lines):
+    return _harmless(str(value), isinstance(value, Lines))
+
+
+@lru_cache(maxsize=16_384)  # Who somebody is, and what they remember, is filled in time and again.
+def _harmless(text: str, lines: bool) -> str:
+    text = text.replace("\r\n", "\n").translate(_AS_DATA)
+    if not lines:
         text = " ".join(filter(None, text.split("\n")))
     return _ROLE.sub(r"\1(\2)", _MARK.sub(r"(\1)", text))
 
@@ -99,15 +106,27 @@ class Prompt:
         if before.strip() or "user" not in roles:
             raise ValueError(f"{path}: expected '## system' and '## user' sections, nothing before")
         self._sections = [
-            (role, environment.from_string(body.strip()))
+            (role, _section(environment, body.strip()))
             for role, body in zip(roles, parts[1::2], strict=True)
         ]
 
     def render(self, **data: Any) -> tuple[Message, ...]:
         """Return the chat messages with `data` filled in."""
         return tuple(
-            Message(role, template.render(**data).strip()) for role, template in self._sections
+            Message(role, part if isinstance(part, str) else part.render(**data).strip())
+            for role, part in self._sections
         )
+
+
+def _section(environment: Environment, body: str) -> Template | str:
+    """Return a section's template or, when nothing is filled in, its text."""
+    template = environment.from_string(body)
+    if not find_undeclared_variables(environment.parse(body)):
+        return template.render().strip()
+    # A plain dictionary: each rendering copies it, and copying a chain of them takes ten times as
+    # long.
+    template.globals = dict(template.globals)
+    return template
 
 
 def load_prompts(folder: Path) -> dict[str, Prompt]:

@@ -9,8 +9,10 @@ from typing import Any
 
 import structlog
 
+from services.runtime import event_loop
 from services.runtime.backbone import Backbone
 from services.runtime.callers import Permission
+from services.runtime.collector import calm_collector
 from services.runtime.errors import MatrixError
 from services.runtime.fencing import Fence
 from services.runtime.grpc_server import GrpcServer, Served
@@ -60,10 +62,11 @@ Compose = Callable[[Backbone], Composed]
 
 def main(service: str, compose: Compose) -> int:
     """Run a service until SIGTERM or SIGINT; return the exit code of the process."""
+    calm_collector()
     try:
         settings = read_settings()
         configure_service_logs(service, settings.log_format)
-        asyncio.run(run(service, settings, compose))
+        event_loop.run(run(service, settings, compose))
     except MatrixError as error:
         _log.error("ends", reason=str(error))
         return 1

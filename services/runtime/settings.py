@@ -102,8 +102,8 @@ class ModelsSettings(_Part):
     held_out: ModelSettings = ModelSettings()
     """A second one, whose rewards are reported and never decide; without a URL there is none."""
     embedding: ModelSettings = ModelSettings()
-    slots: int = Field(default=256, ge=1)
-    """Calls of this process at once, to each server."""
+    slots: int | None = Field(default=None, ge=1)
+    """Most calls of this process at once, to each server; None: as many as keep it busy."""
     timeout_seconds: float = Field(default=120.0, gt=0)
     patience_seconds: float = Field(default=120.0, gt=0)
     """How long a call is retried, from its first failure, before it counts as failed."""
@@ -137,6 +137,8 @@ class Settings(BaseSettings):
     """Files of benchmark items, separated by commas, that no instruction may repeat."""
     model_licences: str = ""
     """`model=licence,...` or a JSON object: licences of models, for the cards of exports."""
+    population_control: bool = True
+    """As many agents are active as keep the model server saturated; off: as many as may be."""
     max_pending: int = Field(default=256, ge=1)
     """Messages taken from the broker and not yet done."""
 

@@ -1,12 +1,40 @@
 """Chat completions, embeddings and rewards as the JSON of vLLM's servers."""
 
+import base64
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+import orjson
+
+from services.runtime.errors import Retryable
 from services.runtime.ports import ChatAnswer, ChatRequest, Completion
 
 T = TypeVar("T")
+
+
+def parsed(content: bytes, parse: Callable[[Mapping[str, Any]], T]) -> T:
+    """Return what `parse` makes of an answer.
+
+    Raises:
+        Retryable: it is not what was asked for; another try may bring it.
+    """
+    try:
+        return parse(_json(content))
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+        raise Retryable(f"no such answer as asked for: {content[:200]!r} ({error})") from error
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        if b"NaN" not in content and b"Infinity" not in content:
+            raise
+        # No JSON, but what Python's own writer makes of such numbers; not worth a retry for ever.
+        return json.loads(content)
 
 
 def chat_body(model: str, request: ChatRequest) -> dict[str, Any]:
@@ -34,14 +62,34 @@ def chat_body(model: str, request: ChatRequest) -> dict[str, Any]:
     return body
 
 
+def embedding_body(model: str, texts: Sequence[str]) -> dict[str, Any]:
+    """Return the body of POST /v1/embeddings.
+
+    As base64 a vector is a third as long as in decimals, and read in a hundredth of the time.
+    """
+    return {"model": model, "input": list(texts), "encoding_format": "base64"}
+
+
 def parse_embeddings(fields: Mapping[str, Any]) -> list[list[float]]:
     """Return the vectors in the order of their texts.
 
     Raises:
-        KeyError, TypeError: they are no embeddings.
+        KeyError, TypeError, ValueError: they are no embeddings.
     """
     data = sorted(fields["data"], key=lambda item: item["index"])
-    return [[_number(value) for value in item["embedding"]] for item in data]
+    return [_vector(item["embedding"]) for item in data]
+
+
+def _vector(given: Any) -> list[float]:
+    """Return a vector that came as base64 of float32 or, from servers without that, as numbers."""
+    if isinstance(given, str):
+        array = np.frombuffer(base64.b64decode(given, validate=True), dtype="<f4")
+    else:
+        array = np.asarray(_typed(given, list))
+    if array.ndim != 1 or array.dtype.kind not in "fi" or not np.isfinite(array).all():
+        raise TypeError("an embedding that is no list of finite numbers")
+    vector: list[float] = array.astype(np.float64).tolist()
+    return vector
 
 
 def classify_body(model: str, request: ChatRequest) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from services.events import (
     Newcomer,
     Observation,
     PopulationSet,
+    PopulationTarget,
     SocietyImported,
 )
 from services.events.topics import AGENTS_ACTED, GROUPS, POPULATION, Topic
@@ -58,6 +59,7 @@ Sent = (
     | GroupFounded
     | Appetite
     | PopulationSet
+    | PopulationTarget
     | SocietyImported
     | JoinDecided
 )
@@ -84,9 +86,14 @@ def news(step: int, text: str, sender: str = "g7") -> MessagesForwarded:
     return MessagesForwarded("g0", sender, step, (seen,))
 
 
-def limit(max_agents: int | None) -> PopulationSet:
+def limit(max_agents: int | None, min_agents: int = 0) -> PopulationSet:
     """Return a limit; without a time, none would be an empty record, which deletes its key."""
-    return PopulationSet(max_agents, set_at=1.0)
+    return PopulationSet(max_agents, set_at=1.0, min_agents=min_agents)
+
+
+def target(active_agents: int | None) -> PopulationTarget:
+    """Return what a controller says."""
+    return PopulationTarget(active_agents, "slots are free", decided_at=1.0)
 
 
 def place(event: Sent) -> tuple[Topic, str]:
@@ -100,6 +107,8 @@ def place(event: Sent) -> tuple[Topic, str]:
             return POPULATION, f"appetite/{event.region}"
         case PopulationSet():
             return POPULATION, "limits"
+        case PopulationTarget():
+            return POPULATION, "target"
         case SocietyImported():
             return POPULATION, "society"
         case JoinDecided():

@@ -11,10 +11,11 @@ from services.events.dead_letters import DeadLetterTopic
 from services.events.topics import MODEL_ANSWERS, TOPICS, Topic
 from services.local.log import Log
 from services.local.simulator import Simulator, SimulatorSettings
+from services.runtime.endpoints import Endpoint
 from services.runtime.journal import ModelJournal
 from services.runtime.metrics import Metrics
 from services.runtime.model_servers import ROLES
-from services.runtime.models import CallSettings, Endpoint, HttpModels
+from services.runtime.models import CallSettings, HttpModels
 from services.runtime.protobuf import Codec
 from services.runtime.state import Changelog
 from services.runtime.worker import Route, Worker

@@ -41,7 +41,10 @@ class Request:
 
 
 class Scripted:
-    """Answers one connection after the other with the bytes of the script; then hangs."""
+    """Answers one connection after the other with the bytes of the script; then hangs.
+
+    Only its load it does not tell, whoever asks.
+    """
 
     def __init__(self, *script: bytes) -> None:
         self.requests: list[Request] = []
@@ -62,6 +65,10 @@ class Scripted:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         headers = dict(line.split(": ", 1) for line in head.splitlines()[1:] if line)
+        if head.startswith("GET /metrics "):
+            writer.write(http(404, b"{}"))
+            writer.close()
+            return
         raw = await reader.readexactly(int(headers.get("Content-Length", "0")))
         self.requests.append(Request(head, json.loads(raw) if raw else None))
         answer = self._script.pop(0) if self._script else HANG

@@ -8,10 +8,11 @@ import pytest
 from services.local.log import Log
 from services.local.simulator import Simulator, SimulatorSettings
 from services.runtime.asking import ask_decision, ask_text
+from services.runtime.endpoints import Endpoint
 from services.runtime.errors import Retryable
 from services.runtime.journal import ModelJournal
 from services.runtime.metrics import ModelMetrics
-from services.runtime.models import CallSettings, Endpoint, HttpModels
+from services.runtime.models import CallSettings, HttpModels
 from services.runtime.ports import ChatRequest, Message
 
 TOPIC = "matrix.model-answers.v1"

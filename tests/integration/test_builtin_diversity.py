@@ -14,10 +14,11 @@ from services.local.composition import prompts_of
 from services.local.log import Log
 from services.local.minilm import MiniLMEmbedder
 from services.local.simulator import Simulator, SimulatorSettings
+from services.runtime.endpoints import Endpoint
 from services.runtime.journal import ModelJournal
 from services.runtime.metrics import ModelMetrics
 from services.runtime.model_servers import ROLES
-from services.runtime.models import Endpoint, HttpModels
+from services.runtime.models import HttpModels
 
 pytest.importorskip("onnxruntime", reason="the local models are not installed")
 

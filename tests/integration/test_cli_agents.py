@@ -134,5 +134,18 @@ async def test_the_population_is_limited_and_set_free_again(tmp_path: Path) -> N
             assert told in (await there.matrix("agents", "population", *option)).out
             (size,) = (await there.matrix("agents", "population", "--json")).rows
             assert size["max_agents"] == limit
+        for options, limits in (
+            ("--max-agents 9 --min-agents 2", (2, 9)),
+            ("--min-agents 4", (4, 9)),
+            ("--max-agents 5", (4, 5)),
+            ("--no-limit", (4, None)),
+        ):
+            asked = await there.matrix("agents", "population", *options.split(), "--json")
+            (size,) = asked.rows
+            assert (size["min_agents"], size["max_agents"]) == limits
+        crossed = await there.matrix("agents", "population", "--max-agents", "3")
+        shown = (await there.matrix("agents", "population")).out
         both = await there.matrix("agents", "population", "--no-limit", "--max-agents", "3")
+    assert (crossed.code, "min_agents 4 is above max_agents 3" in crossed.err) == (2, True)
+    assert all(words in shown for words in ("are to be active", "as many as may be", "are active"))
     assert (both.code, "exclude each other" in both.err) == (2, True)

@@ -17,11 +17,12 @@ from services.local.composition import prompts_of
 from services.local.log import Log
 from services.local.simulator import Simulator, SimulatorSettings
 from services.local.simulator.vocabulary import NOUNS
+from services.runtime.endpoints import Endpoint
 from services.runtime.errors import Rejected
 from services.runtime.journal import ModelJournal
 from services.runtime.metrics import ModelMetrics
 from services.runtime.model_servers import ROLES
-from services.runtime.models import Endpoint, HttpModels
+from services.runtime.models import HttpModels
 from services.runtime.ports import Record
 
 CHAT = "/v1/chat/completions"

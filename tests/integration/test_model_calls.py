@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from services.local.simulator import Simulator, SimulatorSettings
+from services.runtime.endpoints import Endpoint
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.metrics import ModelMetrics
-from services.runtime.models import CallSettings, Endpoint, HttpModels
+from services.runtime.models import CallSettings, HttpModels
 from services.runtime.ports import ChatRequest, Message, Role
 from tests.integration.scripted import HANG, Scripted, http, recorded, recording
 

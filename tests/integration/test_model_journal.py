@@ -6,10 +6,11 @@ import pytest
 
 from services.local.log import Log
 from services.local.simulator import Simulator, SimulatorSettings
+from services.runtime.endpoints import Endpoint
 from services.runtime.errors import NotOwner, Rejected, Retryable
 from services.runtime.journal import ModelJournal, UnitOfWork
 from services.runtime.metrics import ModelMetrics
-from services.runtime.models import CallSettings, Endpoint, HttpModels
+from services.runtime.models import CallSettings, HttpModels
 from services.runtime.ports import ChatAnswer, ChatRequest, Message, Role
 
 TOPIC = "matrix.model-answers.v1"

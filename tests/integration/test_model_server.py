@@ -15,9 +15,10 @@ import pytest
 
 from services.local.minilm import MiniLMEmbedder
 from services.local.model_server import EMBEDDING_MODEL, ModelServer, ModelServerSettings
+from services.runtime.endpoints import Endpoint, served_models
 from services.runtime.metrics import ModelMetrics
 from services.runtime.model_servers import ROLES
-from services.runtime.models import Endpoint, HttpModels, served_models
+from services.runtime.models import HttpModels
 from services.runtime.ports import ChatRequest, Message
 
 pytest.importorskip("xllamacpp")

@@ -7,9 +7,10 @@ from typing import Any
 import orjson
 import pytest
 
+from services.runtime.endpoints import Endpoint, served_models
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.metrics import ModelMetrics
-from services.runtime.models import CallSettings, Endpoint, HttpModels, served_models
+from services.runtime.models import CallSettings, HttpModels
 from services.runtime.ports import ChatAnswer, ChatRequest, Message, Role
 from tests.integration.scripted import HANG, Scripted, http, recorded, recording
 
@@ -103,8 +104,16 @@ async def test_what_is_not_asked_for_is_not_sent() -> None:
     assert (body["stop"], body["seed"]) == (["\n\n"], 0)
 
 
-async def test_vectors_come_back_in_the_order_of_their_texts() -> None:
-    data = [{"index": 1, "embedding": [0.0, 1.0]}, {"index": 0, "embedding": [1.0, 0.0]}]
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ([1.0, 0.0], [0, 1]),
+        ("AACAPwAAAAA=", "AAAAAAAAgD8="),
+    ],
+    ids=["as numbers, from a server without base64", "as base64"],
+)
+async def test_vectors_come_back_in_the_order_of_their_texts(first: Any, second: Any) -> None:
+    data = [{"index": 1, "embedding": second}, {"index": 0, "embedding": first}]
     async with AsyncExitStack() as stack:
         answer = http(200, orjson.dumps({"data": data}))
         server = await stack.enter_async_context(Scripted(answer))
@@ -113,7 +122,11 @@ async def test_vectors_come_back_in_the_order_of_their_texts() -> None:
         assert await models.embed(["a", "b"]) == [[1.0, 0.0], [0.0, 1.0]]
     [request] = server.requests
     assert request.head.startswith("POST /v1/embeddings ")
-    assert request.body == {"model": "generator", "input": ["a", "b"]}
+    assert request.body == {
+        "model": "generator",
+        "input": ["a", "b"],
+        "encoding_format": "base64",
+    }
 
 
 @pytest.mark.parametrize(
@@ -217,3 +230,14 @@ async def test_an_address_where_nothing_listens_is_named() -> None:
     with pytest.raises(Rejected, match=server.url) as refused:
         await served_models(server.url)
     assert "running there?" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "vector", ["AACAPw", "AADAfw==", "*", ["1.0"], [None], [True], [[1.0]], {"0": 1.0}, 1.0, None]
+)
+async def test_what_is_no_vector_is_no_answer(vector: Any) -> None:
+    async with AsyncExitStack() as stack:
+        answer = http(200, orjson.dumps({"data": [{"index": 0, "embedding": vector}]}))
+        models = await models_at(await stack.enter_async_context(Scripted(answer)), stack)
+        with pytest.raises(Retryable, match="no such answer as asked for"):
+            await models.embed(["a"])

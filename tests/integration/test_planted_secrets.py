@@ -14,13 +14,14 @@ import structlog
 from pydantic import BaseModel, SecretStr
 
 from services.local.endpoints import ModelChoice
+from services.runtime.endpoints import Endpoint, served_models
 from services.runtime.errors import MatrixError, Rejected, Retryable
 from services.runtime.grpc_channels import Access, open_channel
 from services.runtime.grpc_statuses import explained
 from services.runtime.kafka_publisher import KafkaPublisher
 from services.runtime.metrics import Metrics
 from services.runtime.model_servers import ROLES, open_models
-from services.runtime.models import CallSettings, Endpoint, HttpModels, served_models
+from services.runtime.models import CallSettings, HttpModels
 from services.runtime.object_store import bucket_of, prepare_bucket
 from services.runtime.ports import ChatRequest, Message
 from services.runtime.settings import ObjectStoreSettings, Settings, read_settings

@@ -33,9 +33,10 @@ from services.local.simulator.prompt import Prompt, content_words, read_prompt
 from services.message_modulation.domain import ModulatorState
 from services.message_modulation.routing import Router
 from services.reward_filtering.application import Filtering
+from services.runtime.endpoints import Endpoint
 from services.runtime.journal import ModelJournal
 from services.runtime.metrics import Metrics
-from services.runtime.models import Endpoint, HttpModels
+from services.runtime.models import HttpModels
 from services.runtime.ports import ChatAnswer, Completion, Delivery, Role
 from services.runtime.prompts import Prompt as PromptFile
 from services.runtime.prompts import clip, load_prompts

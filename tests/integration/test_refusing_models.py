@@ -3,9 +3,10 @@
 import pytest
 
 from services.local.simulator import Simulator, SimulatorSettings
+from services.runtime.endpoints import Endpoint
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.metrics import ModelMetrics
-from services.runtime.models import CallSettings, Endpoint, HttpModels
+from services.runtime.models import CallSettings, HttpModels
 from services.runtime.ports import ChatAnswer, ChatRequest, Message, Role
 from services.runtime.refusals import ProbedModel
 

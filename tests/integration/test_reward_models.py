@@ -23,10 +23,11 @@ from services.local.composition import prompts_of
 from services.local.simulator import Simulator, SimulatorSettings
 from services.reward_filtering.application import Filtering
 from services.runtime.dry_runs import unrecorded
+from services.runtime.endpoints import Endpoint, has_score_head
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.metrics import ModelMetrics
 from services.runtime.model_servers import check_held_out, open_models
-from services.runtime.models import CallSettings, Endpoint, HttpModels, has_score_head
+from services.runtime.models import CallSettings, HttpModels
 from services.runtime.ports import ChatRequest, Message, Role
 from services.runtime.settings import ModelSettings, ModelsSettings
 from tests.integration.scripted import Scripted, http

@@ -9,6 +9,8 @@ from typing import Any
 
 import aiohttp
 import pytest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
 
 from services.local.simulator import Simulator, SimulatorSettings
 
@@ -34,11 +36,8 @@ COVERED = {
 NOT_COVERED = {
     "generate-0.32.0": {
         "detokenize": "ids are hashes of tokens and cannot be turned back",
-        "metrics": "no /metrics yet",
-        "metrics_loaded": "no /metrics yet",
     },
     "reward-0.32.0": {
-        "metrics": "no /metrics yet",
         "pooling": "not asked by the platform",
         "pooling_classify": "not asked by the platform",
         "pooling_messages": "not asked by the platform",
@@ -46,6 +45,20 @@ NOT_COVERED = {
         "score": "not asked by the platform",
         "score_text": "not asked by the platform",
     },
+}
+METRICS = {
+    "generate-0.32.0": {"metrics", "metrics_loaded"},
+    "reward-0.32.0": {"metrics"},
+}
+NOT_COUNTED = {
+    "estimated_flops_per_gpu": "nothing is computed",
+    "estimated_read_bytes_per_gpu": "nothing is computed",
+    "estimated_write_bytes_per_gpu": "nothing is computed",
+    "external_prefix_cache_queries": "no cache beyond its own",
+    "external_prefix_cache_hits": "no cache beyond its own",
+    "mm_cache_queries": "texts only",
+    "mm_cache_hits": "texts only",
+    "iteration_tokens_total": "there are no steps: time is continuous",
 }
 KEYED_BY_TOKEN = {"prompt_logprobs", "top_logprobs"}
 """Fields whose objects have tokens for keys."""
@@ -143,7 +156,7 @@ def events(text: str) -> list[Any]:
 @pytest.mark.parametrize("folder", sorted(COVERED))
 def test_every_recording_is_covered_or_excused(folder: str) -> None:
     recorded = {path.stem for path in (RECORDINGS / folder).iterdir()}
-    assert COVERED[folder] | NOT_COVERED[folder].keys() == recorded
+    assert COVERED[folder] | METRICS[folder] | NOT_COVERED[folder].keys() == recorded
     assert not COVERED[folder] & NOT_COVERED[folder].keys()
 
 
@@ -208,6 +221,109 @@ async def test_choices_end_and_count_as_recorded(folder: str, name: str) -> None
     assert usage["completion_tokens"] <= room
     if all(choice["finish_reason"] == "length" for choice in got["choices"]):
         assert usage["completion_tokens"] == room
+
+
+def families(page: str) -> dict[str, Metric]:
+    """The vLLM metrics of a page, by name without `vllm:`."""
+    found = {family.name: family for family in text_string_to_metric_families(page)}
+    return {
+        name.removeprefix("vllm:"): family
+        for name, family in found.items()
+        if name.startswith("vllm:") and not name.endswith("_created")
+    }
+
+
+def label_sets(family: Metric) -> set[tuple[str, frozenset[tuple[str, str]]]]:
+    """What tells the samples of a family apart."""
+    return {(sample.name, frozenset(sample.labels.items())) for sample in family.samples}
+
+
+async def metrics_of(url: str) -> str:
+    async with aiohttp.ClientSession() as client, client.get(f"{url}/metrics") as response:
+        assert response.status == 200
+        assert response.headers["Content-Type"].startswith("text/plain")
+        return await response.text()
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [(folder, name) for folder, names in METRICS.items() for name in names]
+)
+async def test_metrics_are_those_that_were_recorded(folder: str, name: str) -> None:
+    recorded = families((RECORDINGS / folder / f"{name}.prom").read_text())
+    async with serving(settings(folder)) as (url, _):
+        served = families(await metrics_of(url))
+    assert served.keys() == recorded.keys() - NOT_COUNTED.keys()
+    assert recorded.keys() > NOT_COUNTED.keys()
+    for metric, family in served.items():
+        assert family.type == recorded[metric].type, metric
+        assert family.documentation == recorded[metric].documentation, metric
+        if metric == "cache_config_info":
+            [sample] = family.samples
+            assert sample.labels.keys() < recorded[metric].samples[0].labels.keys()
+        else:
+            assert label_sets(family) == label_sets(recorded[metric]), metric
+
+
+def value(page: str, name: str, **labels: str) -> float:
+    """The number of one sample."""
+    [found] = [
+        sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+        if sample.name == f"vllm:{name}" and labels.items() <= sample.labels.items()
+    ]
+    return found
+
+
+async def test_metrics_count_requests_as_vllm_does() -> None:
+    async with serving(settings("generate-0.32.0")) as (url, _):
+        for name in ("chat", "chat_n3_logprobs", "chat_stream", "err_max_tokens"):
+            await replayed(url, recording("generate-0.32.0", name)["request"])
+        page = await metrics_of(url)
+    # Three choices count three times, but for what a request asks for.
+    assert value(page, "request_params_n_count") == 3
+    assert value(page, "request_params_n_sum") == 5
+    assert value(page, "request_max_num_generation_tokens_count") == 3
+    for name in ("e2e_request_latency_seconds", "request_generation_tokens"):
+        assert value(page, f"{name}_count") == 5
+    ended = [
+        value(page, "request_success_total", finished_reason=reason)
+        for reason in ("stop", "length")
+    ]
+    assert sum(ended) == 5
+    assert value(page, "generation_tokens_total") == value(page, "request_generation_tokens_sum")
+    assert value(page, "request_prompt_tokens_sum") == value(page, "prompt_tokens_total") > 0
+
+
+async def test_metrics_of_a_busy_server_say_so() -> None:
+    request = recording("generate-0.32.0", "err_overload")["request"]
+    async with busy(settings("generate-0.32.0")) as url:
+        await replayed(url, request)
+        await replayed(url, request)
+        page = await metrics_of(url)
+    assert value(page, "num_requests_running") == 1
+    assert value(page, "num_requests_waiting") == 0
+    assert value(page, "admission_rejections_total", reason="max_num_queued_reqs") == 2
+
+
+async def test_the_prefix_cache_is_seen_in_usage_and_metrics() -> None:
+    wanted = SimulatorSettings(model="generator", kv_blocks=600)
+    system = {"role": "system", "content": "Speak of the harbour and of nothing else. " * 8}
+    cached = []
+    async with serving(wanted) as (url, _):
+        for said in ("Who?", "Where?", "When?"):
+            body = {"messages": [system, {"role": "user", "content": said}], "max_tokens": 4}
+            request = {"method": "POST", "path": GENERATED[0], "headers": {}, "body": body}
+            _, _, raw = await replayed(url, request)
+            cached.append(json.loads(raw)["usage"]["prompt_tokens_details"]["cached_tokens"])
+        page = await metrics_of(url)
+    assert cached[0] == 0
+    assert cached[1] == cached[2] > 48
+    assert cached[1] % 16 == 0
+    assert value(page, "prefix_cache_hits_total") == 2 * cached[1]
+    assert value(page, "prompt_tokens_by_source_total", source="local_cache_hit") == 2 * cached[1]
+    assert value(page, "prefix_cache_queries_total") == value(page, "prompt_tokens_total")
+    assert value(page, "kv_cache_usage_perc") == 0
 
 
 async def test_a_request_id_becomes_the_id_of_the_answer() -> None:

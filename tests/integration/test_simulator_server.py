@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import json
+import os
+import signal
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +14,7 @@ import aiohttp
 import pytest
 
 from services.local.simulator import Simulator, SimulatorSettings, serve_forever
+from services.runtime.model_load import ServerLoad, parse_load
 
 
 @asynccontextmanager
@@ -75,15 +78,122 @@ async def test_faults_reach_the_client() -> None:
             assert status == json.loads(raw)["error"]["code"] == expected
 
 
-async def test_a_client_that_goes_away_frees_its_slot() -> None:
-    async with serving(SimulatorSettings(slots=1, hang=1.0)) as (url, simulator):
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await chat(url)
+async def test_connections_are_cut_half_way() -> None:
+    async with serving(SimulatorSettings(cut=1.0)) as (url, _):
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await chat(url)
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await chat(url, stream=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "fields"),
+    [
+        (SimulatorSettings(slots=1, hang=1.0), {}),
+        (SimulatorSettings(slots=1, seconds_per_call=1e6), {"n": 2}),
+        (SimulatorSettings(slots=1, seconds_per_token=1e6), {"stream": True}),
+        (SimulatorSettings(slots=1, kv_blocks=512, hang=1.0), {"stream": True}),
+    ],
+)
+async def test_a_client_that_goes_away_frees_its_slot(
+    settings: SimulatorSettings, fields: dict[str, Any]
+) -> None:
+    async with serving(settings) as (url, simulator):
+        asked = asyncio.create_task(chat(url, **fields))
+        async with asyncio.timeout(5):
+            while not simulator.running:  # noqa: ASYNC110 - the server is watched from outside
+                await asyncio.sleep(0.001)
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
         async with asyncio.timeout(5):
             while simulator.in_flight:  # noqa: ASYNC110 - the server is watched from outside
                 await asyncio.sleep(0.001)
-        assert simulator.calls == 0
+        assert (simulator.calls, simulator.running, simulator.waiting) == (0, 0, 0)
+
+
+async def health(url: str) -> int:
+    async with aiohttp.ClientSession() as client, client.get(f"{url}/health") as response:
+        return response.status
+
+
+async def test_a_dead_engine_is_seen_by_health_and_by_calls_under_way() -> None:
+    async with serving(SimulatorSettings(seconds_per_token=1e6)) as (url, simulator):
+        assert await health(url) == 200
+        plain = asyncio.create_task(chat(url))
+        streamed = asyncio.create_task(chat(url, stream=True))
+        async with asyncio.timeout(5):
+            while simulator.running < 2:  # noqa: ASYNC110 - the server is watched from outside
+                await asyncio.sleep(0.001)
+        simulator.kill_engine()
+        status, raw = await plain
+        assert status == json.loads(raw)["error"]["code"] == 500
+        assert "EngineCore encountered an issue" in json.loads(raw)["error"]["message"]
+        status, raw = await streamed
+        assert status == 200
+        assert b"EngineCore encountered an issue" in raw
+        assert await health(url) == 503
+        assert (await chat(url))[0] == 500
+
+
+async def test_an_engine_dies_after_its_calls() -> None:
+    async with serving(SimulatorSettings(dead_after=2)) as (url, _):
+        assert [(await chat(url))[0] for _ in range(4)] == [200, 200, 500, 500]
+        assert await health(url) == 503
+
+
+async def test_nobody_is_let_in_while_it_loads() -> None:
+    simulator = Simulator(SimulatorSettings())
+    url = await simulator.start()
+    await simulator.stop()
+    port = int(url.rsplit(":", 1)[1])
+    loading = Simulator(SimulatorSettings(port=port, loading_seconds=1e6))
+    starting = asyncio.create_task(loading.start())
+    await asyncio.sleep(0)  # lets it begin
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await health(url)
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+    await loading.stop()
+    async with serving(SimulatorSettings(port=port, loading_seconds=0.01)) as (loaded, _):
+        assert await health(loaded) == 200
+
+
+async def test_signals_double_and_halve_the_slots() -> None:
+    listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    settings = SimulatorSettings(slots=2, hang=1.0)
+    server = asyncio.create_task(serve_forever(settings, listening.set_result))
+    url = await listening
+    calls = [asyncio.create_task(chat(url)) for _ in range(5)]
+
+    async def load() -> ServerLoad:
+        async with aiohttp.ClientSession() as client, client.get(f"{url}/metrics") as response:
+            said = parse_load(await response.read())
+        assert said is not None
+        return said
+
+    async def running() -> float:
+        return (await load()).running
+
+    try:
+        async with asyncio.timeout(5):
+            while await running() < 2:
+                pass
+            os.kill(os.getpid(), signal.SIGUSR1)
+            while await running() < 4:
+                pass
+            os.kill(os.getpid(), signal.SIGUSR2)
+            for call in calls:
+                call.cancel()
+            while await running() > 0:
+                pass
+            calls = [asyncio.create_task(chat(url)) for _ in range(5)]
+            while await load() != ServerLoad(2, 3):
+                pass
+    finally:
+        for call in calls:
+            call.cancel()
+        server.cancel()
+        await asyncio.gather(*calls, server, return_exceptions=True)
 
 
 async def test_calls_are_logged_only_on_request() -> None:

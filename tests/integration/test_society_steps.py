@@ -115,7 +115,7 @@ async def test_a_founded_group_is_told_to_its_modulator_and_acts_when_its_token_
         assert state is not None
         assert (state.group, state.applied_step) == (FOUNDED.group, -1)
         assert state.agents == tuple(map(newborn, FOUNDED.newcomers))
-        assert (now.process.metrics.society.groups, now.process.metrics.society.agents) == (1, 2)
+        assert (now.process.metrics.society.groups, now.process.metrics.society.agents) == (2, 5)
         assert await events(log, AGENTS_ACTED) == [FOUNDED]
         # Nobody is born before the group is wanted.
         assert now.process.calls == 0
@@ -132,7 +132,7 @@ async def test_a_repeated_foundation_changes_no_agent_and_is_told_again(log: Log
         state = now.society.groups.get("h")
         await now.handle(FOUNDED, fewer)
         assert now.society.groups.get("h") is state
-        assert now.process.metrics.society.agents == 2
+        assert now.process.metrics.society.agents == 5
     async with running(log) as restarted:
         await restarted.handle(FOUNDED)
         assert restarted.society.groups.get("h") == state

@@ -11,10 +11,13 @@ from aiohttp import web
 
 from services.local.simulator import wire
 from services.local.simulator.answers import Generated, Sampling, cut_in_half, generate
+from services.local.simulator.call import LoggedCall
 from services.local.simulator.embeddings import DIMENSIONS, embed
-from services.local.simulator.engine import Engine, LoggedCall
+from services.local.simulator.engine import Engine
 from services.local.simulator.faults import Fault
 from services.local.simulator.fields import flag, served_name, string, whole
+from services.local.simulator.http import Routes
+from services.local.simulator.kv_cache import Chain, chat_chain, text_chain
 from services.local.simulator.logprobs import Place, prompt_scores
 from services.local.simulator.prompt import Prompt, read_prompt
 from services.local.simulator.refusals import bad_request, grammar_error, too_long
@@ -25,12 +28,15 @@ from services.local.simulator.replies import (
     completion,
     embedding_list,
 )
-from services.local.simulator.responses import Handler, answer, json_of, stream
+from services.local.simulator.responses import answer, json_of, stream
 from services.local.simulator.schema import SchemaError
+from services.local.simulator.sequences import EngineSequence
 from services.local.simulator.settings import SimulatorSettings
-from services.local.simulator.streams import chat_chunks, completion_chunks
-from services.local.simulator.tokens import count_chat_tokens, count_tokens, tokenize
+from services.local.simulator.streams import ChatStream, CompletionStream
+from services.local.simulator.tokens import Messages, count_chat_tokens, count_tokens, tokenize
 
+_SPREADING = 0x9E37_79B9_7F4A_7C15
+"""2**64 over the golden ratio: multiples of it look random, and none comes twice."""
 _YES_OR_NO = re.compile(r"\b(?:yes|no)\b", re.IGNORECASE)
 
 
@@ -47,7 +53,7 @@ class Endpoints:
         build = blake2b(f"{settings.names[0]} {settings.seed}".encode(), digest_size=4).hexdigest()
         self._fingerprint = f"vllm-{VERSION}-{build}"
 
-    def table(self) -> dict[tuple[str, str], Handler]:
+    def routes(self) -> Routes:
         """Return the handler of each (method, path)."""
         return {
             ("POST", "/v1/chat/completions"): self.chat,
@@ -55,60 +61,75 @@ class Endpoints:
             ("POST", "/v1/embeddings"): self.embeddings,
         }
 
-    async def chat(self, request: web.Request) -> web.StreamResponse:
+    async def chat(self, request: web.BaseRequest) -> web.StreamResponse:
         """POST /v1/chat/completions."""
         body = await json_of(request)
         messages = wire.messages_of(body)
         streaming = wire.streaming_of(body)
         model = served_name(body, self._settings.names)
-        prompt_tokens = count_chat_tokens(messages)
+        chain, prompt_tokens = self._read(messages, string(body, "cache_salt") or "")
         sampling = self._sampling(body, prompt_tokens, chat=True)
-        async with self._engine.call() as fault:
-            choices = self._choices(read_prompt(messages), sampling, model, fault)
+        priority = whole(body, "priority") or 0
+        with self._engine.arrive(sampling.n) as call:
+            choices = self._choices(read_prompt(messages), sampling, model, call.fault)
+            sequences = _sequences(prompt_tokens, chain, choices, sampling)
+            await call.begin(sequences, choices=sampling.n, priority=priority)
             envelope = self._envelope("chatcmpl", request)
             self._note(request, model, ["\n".join(text for _, text in messages)], choices)
-            if streaming.wanted and fault is not Fault.GARBAGE:
-                chunks = chat_chunks(
-                    envelope, choices, prompt_tokens, with_usage=streaming.with_usage
-                )
-                return await stream(request, chunks, self._engine)
-            await self._engine.spend(_longest(choices))
-            return answer(chat_completion(envelope, choices, prompt_tokens), fault)
+            cached = sequences[0].cached_tokens
+            if streaming.wanted and call.fault is not Fault.GARBAGE:
+                with_usage = streaming.with_usage
+                chunks = ChatStream(envelope, choices, prompt_tokens, cached, with_usage=with_usage)
+                return await stream(request, chunks, call)
+            await call.end()
+            reply = chat_completion(envelope, choices, prompt_tokens, cached)
+            return await answer(request, reply, call.fault)
 
-    async def complete(self, request: web.Request) -> web.StreamResponse:
+    async def complete(self, request: web.BaseRequest) -> web.StreamResponse:
         """POST /v1/completions."""
         body = await json_of(request)
         texts = wire.prompts_of(body)
         streaming = wire.streaming_of(body)
         model = served_name(body, self._settings.names)
+        chains = self._chains(texts, string(body, "cache_salt") or "")
         counts = [count_tokens(text) for text in texts]
         samplings = [self._sampling(body, count, chat=False) for count in counts]
         echo, asked = flag(body, "echo"), whole(body, "prompt_logprobs")
-        async with self._engine.call() as fault:
+        priority = whole(body, "priority") or 0
+        with self._engine.arrive(sum(sampling.n for sampling in samplings)) as call:
+            sequences: list[EngineSequence] = []
             choices: list[Generated] = []
             replied: list[Generated] = []
             given: list[list[Place] | None] = []
-            for text, sampling in zip(texts, samplings, strict=True):
+            for text, chain, sampling in zip(texts, chains, samplings, strict=True):
                 # A bare text that goes on is no question, unless it speaks of yes or no.
                 verdicts = _YES_OR_NO.search(text) is not None
                 prompt = read_prompt([("user", text)])
-                made = self._choices(prompt, sampling, model, fault, verdicts=verdicts)
+                made = self._choices(prompt, sampling, model, call.fault, verdicts=verdicts)
                 count = sampling.logprobs if asked is None and echo else asked
                 tokens = tokenize(text) if echo or count is not None else []
                 seed = Random(f"{self._settings.seed} {model} {text}")
                 scores = None if count is None else prompt_scores(tokens, count, seed)
+                # Tokens that the cache has are not computed again, so they have no scores.
+                reads = count is None
+                sequences += _sequences(count_tokens(text), chain, made, sampling, reads=reads)
                 choices += made
                 replied += [_echoed(text, tokens, scores, one) for one in made] if echo else made
                 given += [scores] * len(made)
+            await call.begin(sequences, choices=samplings[0].n, priority=priority)
             envelope = self._envelope("cmpl", request)
             self._note(request, model, texts, choices)
-            if streaming.wanted and fault is not Fault.GARBAGE:
-                return await stream(request, completion_chunks(envelope, replied), self._engine)
-            await self._engine.spend(_longest(choices))
+            if streaming.wanted and call.fault is not Fault.GARBAGE:
+                pairs = zip(replied, choices, strict=True)
+                echoed = [len(said.tokens) - len(made.tokens) for said, made in pairs]
+                return await stream(request, CompletionStream(envelope, replied, echoed), call)
+            await call.end()
             generated = sum(len(choice.tokens) for choice in choices)
-            return answer(completion(envelope, replied, sum(counts), generated, given), fault)
+            cached = sum(one.cached_tokens for one in sequences[:: samplings[0].n])
+            reply = completion(envelope, replied, sum(counts), generated, given, cached)
+            return await answer(request, reply, call.fault)
 
-    async def embeddings(self, request: web.Request) -> web.StreamResponse:
+    async def embeddings(self, request: web.BaseRequest) -> web.StreamResponse:
         """POST /v1/embeddings."""
         body = await json_of(request)
         texts = wire.prompts_of(body, "input")
@@ -124,16 +145,39 @@ class Endpoints:
         counts = [count_tokens(text) for text in texts]
         if max(counts) > self._settings.max_model_len:
             raise too_long(max(counts), 0, self._settings.max_model_len)
-        async with self._engine.call() as fault:
+        chains = self._chains(texts)
+        with self._engine.arrive(len(texts)) as call:
+            await call.begin(
+                [
+                    EngineSequence(count, chain=chain)
+                    for count, chain in zip(counts, chains, strict=True)
+                ]
+            )
             vectors = [embed(text) for text in texts]
             self._note(request, model, texts, [])
-            await self._engine.spend(0)
+            await call.end()
             envelope = self._envelope("embd", request)
-            return answer(embedding_list(envelope, vectors, sum(counts), encoding), fault)
+            reply = embedding_list(envelope, vectors, sum(counts), encoding)
+            return await answer(request, reply, call.fault)
 
     def _sampling(self, body: wire.Body, prompt_tokens: int, *, chat: bool) -> Sampling:
         limit = self._settings.max_model_len
         return wire.sampling_of(body, chat=chat, prompt_tokens=prompt_tokens, limit=limit)
+
+    def _read(self, messages: Messages, salt: str) -> tuple[Chain | None, int]:
+        """Return a chat in blocks of the KV cache, if there is one, and its tokens."""
+        cache = self._engine.cache
+        if cache is None:
+            return None, count_chat_tokens(messages)
+        chain = chat_chain(messages, cache.block_size, salt)
+        return chain, chain.tokens(cache.block_size)
+
+    def _chains(self, texts: Sequence[str], salt: str = "") -> list[Chain | None]:
+        """Return texts in blocks of the KV cache; None for each where there is none."""
+        cache = self._engine.cache
+        if cache is None:
+            return [None] * len(texts)
+        return [text_chain(text, cache.block_size, salt) for text in texts]
 
     def _choices(
         self,
@@ -157,18 +201,18 @@ class Endpoints:
             raise grammar_error(str(wrong)) from None
         return [cut_in_half(one) for one in choices] if fault is Fault.TRUNCATED else choices
 
-    def _envelope(self, kind: str, request: web.Request) -> Envelope:
+    def _envelope(self, kind: str, request: web.BaseRequest) -> Envelope:
         self._answered += 1
         name = request.headers.get("X-Request-Id")
         if name is None:
-            name = blake2b(f"{kind} {self._answered}".encode(), digest_size=8).hexdigest()
+            name = f"{self._answered * _SPREADING % 2**64:016x}"
         return Envelope(
             f"{kind}-{name}", int(time.time()), self._settings.names[0], self._fingerprint
         )
 
     def _note(
         self,
-        request: web.Request,
+        request: web.BaseRequest,
         model: str,
         prompts: Sequence[str],
         choices: Sequence[Generated],
@@ -188,5 +232,23 @@ def _echoed(
     return replace(choice, text=text + choice.text, tokens=(*tokens, *choice.tokens), scores=places)
 
 
-def _longest(choices: Sequence[Generated]) -> int:
-    return max(len(choice.tokens) for choice in choices)
+def _sequences(
+    prompt_tokens: int,
+    chain: Chain | None,
+    choices: Sequence[Generated],
+    sampling: Sampling,
+    *,
+    reads: bool = True,
+) -> list[EngineSequence]:
+    """Return what the engine has to do for the choices of one prompt."""
+    return [
+        EngineSequence(
+            prompt_tokens,
+            choice.tokens,
+            choice.finish_reason,
+            max_tokens=sampling.max_tokens,
+            chain=chain,
+            reads_cache=reads,
+        )
+        for choice in choices
+    ]

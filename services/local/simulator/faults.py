@@ -15,6 +15,7 @@ class Fault(Enum):
     ERROR_503 = "error_503"
     GARBAGE = "garbage"
     TRUNCATED = "truncated"
+    CUT = "cut"
     HANG = "hang"
 
 

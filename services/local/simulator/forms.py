@@ -10,11 +10,11 @@ from random import Random
 
 from services.local.simulator.prompt import Prompt
 
-_FINAL_ANSWER = re.compile(r'line "Answer: \.\.\."')
-_DONE = re.compile(r"\bor DONE\.$")
-_TESTS = re.compile(r"\bcode block with the tests\b")
-_CODE = re.compile(r"\bWrite the code block\b")
-_MAY_REFUSE = re.compile(r"\"I can't help with that\"")
+_FINAL_ANSWER = 'line "Answer: ..."'
+_DONE = "or DONE."
+_TESTS = "code block with the tests"
+_CODE = "Write the code block"
+_MAY_REFUSE = '"I can\'t help with that"'
 _FUNCTION = re.compile(r"\bfunction ([a-z_][a-z0-9_]*)\(")
 _DONE_SHARE = 0.3
 _ANSWER_LINES = ("Answer: {}", "**Answer:** {}", "Answer: {}.", "The answer is {}.")
@@ -29,15 +29,15 @@ def formed(prompt: Prompt, random: Random, text: str) -> str:
         text: Free text that takes up the words of the prompt.
     """
     asked = prompt.messages[-1][1] if prompt.messages else ""
-    if _FINAL_ANSWER.search(asked):
+    if _FINAL_ANSWER in asked:
         return f"{text}\n{_final_answer(prompt.last('problem') or asked, random)}"
-    if _DONE.search(asked) and random.random() < _DONE_SHARE:
+    if asked.rstrip("\n").endswith(_DONE) and random.random() < _DONE_SHARE:
         return "DONE"
-    if _TESTS.search(asked):
+    if _TESTS in asked:
         return _tests(_name(prompt))
-    if _CODE.search(asked):
+    if _CODE in asked:
         return _solution(_name(prompt), prompt.last("task") or asked, random)
-    if any(_MAY_REFUSE.search(content) for _, content in prompt.messages[:1]):
+    if any(_MAY_REFUSE in content for _, content in prompt.messages[:1]):
         request = prompt.last("request") or asked
         if random.random() < _rate(request):
             return f"I can't help with that, because it could hurt somebody. {text}"

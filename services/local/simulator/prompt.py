@@ -15,6 +15,8 @@ from services.local.simulator.vocabulary import OWN_WORDS, STOP_WORDS
 
 _SECTION = re.compile(r"<([a-z][a-z_]*)>(.*?)</\1>", re.DOTALL)
 _WORD = re.compile(r"[^\W\d_]{3,}")
+_ASCII_WORD = re.compile(r"[a-z]{3,}")
+"""The same for ASCII in lower case, at half the time."""
 _LISTED = re.compile(r"^[ \t]*(\d{1,6})[.)][ \t]+(.*)$", re.MULTILINE)
 _WEIGHT_STEP = 4
 """How much more the words of a section count than those of the section before it."""
@@ -31,7 +33,9 @@ _LAST_CHARACTERS = 20_000
 
 def content_words(text: str) -> list[str]:
     """Return the words of `text` in order, in lower case, without stop words and short ones."""
-    return [word for word in _WORD.findall(text.lower()) if word not in STOP_WORDS]
+    text = text.lower()
+    pattern = _ASCII_WORD if text.isascii() else _WORD
+    return [word for word in pattern.findall(text) if word not in STOP_WORDS]
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,9 @@ class Prompt:
 
     def _weighted_texts(self) -> Iterator[tuple[str, int]]:
         if self.sections:
-            for place, (tag, text) in enumerate(self.sections, 1):
+            # Who somebody is counts less than what happens, wherever it is said.
+            told = sorted(self.sections, key=lambda section: section[0] != "persona")
+            for place, (tag, text) in enumerate(told, 1):
                 # A person has little to say on what is none of their business.
                 heeded = self.heeded if tag == "observations" else None
                 # A request is about the scenario; the requirement only says of what sort it is.

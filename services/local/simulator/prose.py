@@ -1,6 +1,7 @@
 """Sentences from patterns whose slots are filled with the prompt's words."""
 
 import re
+from bisect import bisect
 from collections.abc import Sequence
 from random import Random
 
@@ -112,7 +113,9 @@ class Prose:
         words, cumulative = self._prompt.word_pool
         if not words or self._random.random() < _GENERAL_SHARE:
             return self._random.choice(NOUNS)
-        return self._random.choices(words, cum_weights=cumulative)[0]
+        # As `choices` draws one, without what it does for many.
+        at = bisect(cumulative, self._random.random() * cumulative[-1], 0, len(words) - 1)
+        return words[at]
 
     def _fill(self, patterns: Sequence[str], *, capital: bool = True) -> str:
         parts = list(_PARTS[self._random.choice(patterns)])

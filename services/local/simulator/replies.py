@@ -31,9 +31,9 @@ class Envelope:
 
 
 def chat_completion(
-    envelope: Envelope, choices: Sequence[Generated], prompt_tokens: int
+    envelope: Envelope, choices: Sequence[Generated], prompt_tokens: int, cached_tokens: int = 0
 ) -> dict[str, Any]:
-    """Return the answer to a chat."""
+    """Return the answer to a chat; `cached_tokens` of its prompt were in the prefix cache."""
     return {
         "id": envelope.id,
         "object": "chat.completion",
@@ -61,7 +61,9 @@ def chat_completion(
         ],
         "service_tier": None,
         "system_fingerprint": envelope.fingerprint,
-        "usage": chat_usage(prompt_tokens, sum(len(choice.tokens) for choice in choices)),
+        "usage": chat_usage(
+            prompt_tokens, sum(len(choice.tokens) for choice in choices), cached_tokens
+        ),
         "prompt_logprobs": None,
         "prompt_token_ids": None,
         "prompt_text": None,
@@ -77,6 +79,7 @@ def completion(
     prompt_tokens: int,
     completion_tokens: int,
     given: Sequence[Sequence[Place] | None],
+    cached_tokens: int = 0,
 ) -> dict[str, Any]:
     """Return the answer to a completion; `given` are the scores of the prompt of each choice.
 
@@ -103,27 +106,32 @@ def completion(
         ],
         "service_tier": None,
         "system_fingerprint": envelope.fingerprint,
-        "usage": _usage(prompt_tokens, completion_tokens, created_cache_tokens=None),
+        "usage": _usage(prompt_tokens, completion_tokens, cached_tokens, None),
         "kv_transfer_params": None,
         "ec_transfer_params": None,
         "metrics": None,
     }
 
 
-def chat_usage(prompt_tokens: int, completion_tokens: int) -> dict[str, Any]:
+def chat_usage(
+    prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0
+) -> dict[str, Any]:
     """Return the token counts of a chat."""
-    return _usage(prompt_tokens, completion_tokens, created_cache_tokens=0)
+    return _usage(prompt_tokens, completion_tokens, cached_tokens, 0)
 
 
 def _usage(
-    prompt_tokens: int, completion_tokens: int, created_cache_tokens: int | None
+    prompt_tokens: int,
+    completion_tokens: int,
+    cached_tokens: int,
+    created_cache_tokens: int | None,
 ) -> dict[str, Any]:
     return {
         "prompt_tokens": prompt_tokens,
         "total_tokens": prompt_tokens + completion_tokens,
         "completion_tokens": completion_tokens,
         "prompt_tokens_details": {
-            "cached_tokens": 0,
+            "cached_tokens": cached_tokens,
             "created_cache_tokens": created_cache_tokens,
             "multimodal_tokens": None,
         },

@@ -13,20 +13,22 @@ from services.local.simulator import wire
 from services.local.simulator.choosing import reward_logit
 from services.local.simulator.endpoints import Endpoints
 from services.local.simulator.fields import flag, served_name
+from services.local.simulator.http import Routes
 from services.local.simulator.refusals import too_long
 from services.local.simulator.replies import classification_list
-from services.local.simulator.responses import Handler, answer, json_of
+from services.local.simulator.responses import answer, json_of
+from services.local.simulator.sequences import EngineSequence
 from services.local.simulator.tokens import chat_tokens, count_tokens
 
 
 class RewardEndpoints(Endpoints):
     """Handlers of a server with a score head."""
 
-    def table(self) -> dict[tuple[str, str], Handler]:
+    def routes(self) -> Routes:
         """Return the handler of each (method, path)."""
         return {("POST", "/classify"): self.classify}
 
-    async def classify(self, request: web.Request) -> web.StreamResponse:
+    async def classify(self, request: web.BaseRequest) -> web.StreamResponse:
         """POST /classify, of one conversation (`messages`) or of texts (`input`)."""
         body = await json_of(request)
         if "messages" in body:
@@ -43,13 +45,15 @@ class RewardEndpoints(Endpoints):
         if max(counts) > self._settings.max_model_len:
             raise too_long(max(counts), 0, self._settings.max_model_len)
         squashed = flag(body, "use_activation", default=True)
-        async with self._engine.call() as fault:
+        with self._engine.arrive(len(counts)) as call:
+            await call.begin([EngineSequence(count) for count in counts])
             logits = [self._logit(model, question, response) for question, response in scored]
             numbers = [1 / (1 + math.exp(-logit)) for logit in logits] if squashed else logits
             self._note(request, model, ["\n".join(pair) for pair in scored], [])
-            await self._engine.spend(0)
+            await call.end()
             envelope = self._envelope("classify", request)
-            return answer(classification_list(envelope, numbers, sum(counts)), fault)
+            reply = classification_list(envelope, numbers, sum(counts))
+            return await answer(request, reply, call.fault)
 
     def _logit(self, model: str, question: str, response: str) -> float:
         random = Random(f"{self._settings.seed} {model} {question}\x00{response}")

@@ -9,9 +9,13 @@ import zlib
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+Messages = tuple[tuple[str, str], ...]
+"""The turns of a chat as (role, content)."""
 VOCABULARY_SIZE = 49_152
 END_OF_TURN = "<|im_end|>"
 _START_OF_TURN = "<|im_start|>"
+START_OF_ANSWER = (_START_OF_TURN, "assistant", "\n")
+"""What is after the last turn of a chat that is to be answered."""
 _SPECIAL = {"<|endoftext|>": 0, _START_OF_TURN: 1, END_OF_TURN: 2}
 _FIRST_ORDINARY_ID = 256
 
@@ -22,25 +26,32 @@ _TOKEN = re.compile(
     r"|\s+(?!\S)"  # white space, but for the space that belongs to the next word
     r"|\s+"
 )
+# The same for ASCII text: classes of a few ranges, which are looked up faster.
+_ASCII_TOKEN = re.compile(r" ?[A-Za-z]{1,12}|[0-9]| ?[^A-Za-z0-9\s]{1,3}|\s+(?!\S)|\s+")
 
 
 def tokenize(text: str) -> list[str]:
     """Split `text` into tokens, which joined give `text`."""
-    return _TOKEN.findall(text)
+    return (_ASCII_TOKEN if text.isascii() else _TOKEN).findall(text)
 
 
 @lru_cache(maxsize=4096)
 def count_tokens(text: str) -> int:
     """Return how many tokens `text` has; prompts that come again are not split again."""
-    return len(_TOKEN.findall(text))
+    return len(tokenize(text))
+
+
+def turn_tokens(role: str, content: str) -> tuple[str, ...]:
+    """Return the tokens of one turn of a chat as ChatML."""
+    return (_START_OF_TURN, role, "\n", *tokenize(content), END_OF_TURN, "\n")
 
 
 def chat_tokens(messages: Iterable[tuple[str, str]], *, opened: bool = True) -> list[str]:
     """Return the tokens of a chat of (role, content) as ChatML, with an answer `opened` or not."""
     tokens: list[str] = []
     for role, content in messages:
-        tokens += (_START_OF_TURN, role, "\n", *tokenize(content), END_OF_TURN, "\n")
-    return [*tokens, _START_OF_TURN, "assistant", "\n"] if opened else tokens
+        tokens += turn_tokens(role, content)
+    return [*tokens, *START_OF_ANSWER] if opened else tokens
 
 
 def count_chat_tokens(messages: Sequence[tuple[str, str]]) -> int:

@@ -12,9 +12,9 @@ from services.local.simulator.constraints import constraint_of
 from services.local.simulator.fields import flag, number, strings, whole
 from services.local.simulator.logprobs import MOST_ALTERNATIVES
 from services.local.simulator.refusals import Refusal, bad_request, too_long, validation_error
+from services.local.simulator.tokens import Messages
 
 Body = Mapping[str, Any]
-Messages = tuple[tuple[str, str], ...]
 
 _COMPLETION_TOKENS = 16
 """`max_tokens` of /v1/completions where it is not given."""

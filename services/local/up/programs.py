@@ -20,8 +20,8 @@ from services.local.up.children import Program, program
 from services.local.up.credentials import PlatformCredentials
 from services.local.up.settings import SERVICES, UpSettings
 from services.reward_filtering.licences import read_licences
+from services.runtime.endpoints import served_models
 from services.runtime.errors import Rejected
-from services.runtime.models import served_models
 from services.runtime.settings import (
     KafkaSettings,
     ModelSettings,

@@ -57,3 +57,10 @@ def test_special_tokens_have_the_ids_of_the_recorded_model() -> None:
 
 def test_printed_tokens_mark_white_space() -> None:
     assert [printed(token) for token in tokenize("a b\n")] == ["a", "\u0120b", "\u010a"]
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_ascii_has_the_tokens_that_any_text_has(text: str) -> None:
+    # A letter beyond ASCII, apart from the rest, leaves the fast way.
+    assert tokenize(f"{text}\n\u00e9")[:-2] == tokenize(f"{text}\ne")[:-2]
+    assert tokenize(f"{text}\n\u00e9")[-1] == "\u00e9"

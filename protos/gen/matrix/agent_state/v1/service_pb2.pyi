@@ -191,7 +191,7 @@ class ListGroupsResponse(_message.Message):
     def __init__(self, groups: _Optional[_Iterable[_Union[GroupSummary, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Population(_message.Message):
-    __slots__ = ("agents", "groups", "regions", "max_agents", "imported_at")
+    __slots__ = ("agents", "groups", "regions", "max_agents", "imported_at", "min_agents", "target_agents", "active_agents", "reason", "decided_at")
     class RegionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -204,18 +204,30 @@ class Population(_message.Message):
     REGIONS_FIELD_NUMBER: _ClassVar[int]
     MAX_AGENTS_FIELD_NUMBER: _ClassVar[int]
     IMPORTED_AT_FIELD_NUMBER: _ClassVar[int]
+    MIN_AGENTS_FIELD_NUMBER: _ClassVar[int]
+    TARGET_AGENTS_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_AGENTS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_AT_FIELD_NUMBER: _ClassVar[int]
     agents: int
     groups: int
     regions: _containers.ScalarMap[str, int]
     max_agents: int
     imported_at: float
-    def __init__(self, agents: _Optional[int] = ..., groups: _Optional[int] = ..., regions: _Optional[_Mapping[str, int]] = ..., max_agents: _Optional[int] = ..., imported_at: _Optional[float] = ...) -> None: ...
+    min_agents: int
+    target_agents: int
+    active_agents: int
+    reason: str
+    decided_at: float
+    def __init__(self, agents: _Optional[int] = ..., groups: _Optional[int] = ..., regions: _Optional[_Mapping[str, int]] = ..., max_agents: _Optional[int] = ..., imported_at: _Optional[float] = ..., min_agents: _Optional[int] = ..., target_agents: _Optional[int] = ..., active_agents: _Optional[int] = ..., reason: _Optional[str] = ..., decided_at: _Optional[float] = ...) -> None: ...
 
 class SetPopulationRequest(_message.Message):
-    __slots__ = ("max_agents",)
+    __slots__ = ("max_agents", "min_agents")
     MAX_AGENTS_FIELD_NUMBER: _ClassVar[int]
+    MIN_AGENTS_FIELD_NUMBER: _ClassVar[int]
     max_agents: int
-    def __init__(self, max_agents: _Optional[int] = ...) -> None: ...
+    min_agents: int
+    def __init__(self, max_agents: _Optional[int] = ..., min_agents: _Optional[int] = ...) -> None: ...
 
 class SetPopulationResponse(_message.Message):
     __slots__ = ("population",)

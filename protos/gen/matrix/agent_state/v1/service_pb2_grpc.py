@@ -125,7 +125,8 @@ class AgentStateServiceServicer:
 
     def SetPopulation(self, request, context):
         """Sets how many people may be active; the groups of the others stop after their current step.
-        INVALID_ARGUMENT: a limit below 0.
+        Between the two limits, as many are as keep the model server saturated.
+        INVALID_ARGUMENT: a limit below 0, or min_agents above max_agents.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

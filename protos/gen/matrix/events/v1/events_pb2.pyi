@@ -499,12 +499,30 @@ class SocietyImported(_message.Message):
     def __init__(self, agents: _Optional[int] = ..., groups: _Optional[int] = ..., regions: _Optional[_Mapping[str, int]] = ..., refused: _Optional[int] = ..., fingerprint: _Optional[str] = ..., imported_at: _Optional[float] = ..., joins: _Optional[int] = ..., shifts: _Optional[_Iterable[_Union[RankShift, _Mapping]]] = ...) -> None: ...
 
 class PopulationSet(_message.Message):
-    __slots__ = ("max_agents", "set_at")
+    __slots__ = ("max_agents", "set_at", "min_agents")
     MAX_AGENTS_FIELD_NUMBER: _ClassVar[int]
     SET_AT_FIELD_NUMBER: _ClassVar[int]
+    MIN_AGENTS_FIELD_NUMBER: _ClassVar[int]
     max_agents: int
     set_at: float
-    def __init__(self, max_agents: _Optional[int] = ..., set_at: _Optional[float] = ...) -> None: ...
+    min_agents: int
+    def __init__(self, max_agents: _Optional[int] = ..., set_at: _Optional[float] = ..., min_agents: _Optional[int] = ...) -> None: ...
+
+class PopulationTarget(_message.Message):
+    __slots__ = ("active_agents", "reason", "decided_at", "running", "backlog", "slots")
+    ACTIVE_AGENTS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_AT_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    BACKLOG_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    active_agents: int
+    reason: str
+    decided_at: float
+    running: float
+    backlog: float
+    slots: float
+    def __init__(self, active_agents: _Optional[int] = ..., reason: _Optional[str] = ..., decided_at: _Optional[float] = ..., running: _Optional[float] = ..., backlog: _Optional[float] = ..., slots: _Optional[float] = ...) -> None: ...
 
 class DeadLetter(_message.Message):
     __slots__ = ("topic", "partition", "offset", "value", "headers", "reason", "service")

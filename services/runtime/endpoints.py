@@ -1,0 +1,96 @@
+"""Model servers by address: what they serve, and whether they give rewards."""
+
+from dataclasses import dataclass
+
+import aiohttp
+import orjson
+
+from services.runtime.errors import Rejected, Retryable
+from services.runtime.ports import ChatRequest, Message
+from services.runtime.wire import classify_body, parse_classify, parsed
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A model server and the model asked for."""
+
+    url: str
+    """Base address without /v1."""
+    model: str
+    api_key: str = ""
+    scores: bool = False
+    """It is a reward model with a score head, and asked by /classify."""
+
+    def __repr__(self) -> str:
+        return f"Endpoint(url={self.url!r}, model={self.model!r})"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those that let us in."""
+        return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
+
+
+def told(error: Exception, timeout_seconds: float) -> str:
+    """Return what went wrong between us and a server."""
+    if isinstance(error, TimeoutError) and not str(error):
+        return f"no answer within {timeout_seconds:g} s"
+    return f"{type(error).__name__} {error}"
+
+
+async def has_score_head(endpoint: Endpoint, timeout_seconds: float = 60.0) -> bool:
+    """Return whether a server is a reward model with a score head, by asking it for a reward.
+
+    A generating server has no /classify.
+
+    Raises:
+        Rejected: it classifies, but does not answer with one number.
+        Retryable: it does not answer, or says that it cannot now.
+    """
+    turns = (Message("user", "2+2?"), Message("assistant", "4"))
+    body = classify_body(endpoint.model, ChatRequest(turns, max_tokens=1))
+    headers = endpoint.headers
+    timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.post(f"{endpoint.url}/classify", json=body, headers=headers) as response,
+        ):
+            content, status = await response.read(), response.status
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise Retryable(f"{endpoint.url}: {told(error, timeout_seconds)}") from error
+    if status >= 500:
+        raise Retryable(f"{endpoint.url}/classify answered HTTP {status}: {content[:200]!r}")
+    if status != 200:
+        return False
+    try:
+        parsed(content, parse_classify)
+    except Retryable as error:
+        raise Rejected(
+            f"model {endpoint.model!r} at {endpoint.url} is no reward model: {error}"
+        ) from error
+    return True
+
+
+async def served_models(url: str, api_key: str = "", timeout_seconds: float = 10.0) -> list[str]:
+    """Return the names of the models that a server offers.
+
+    Raises:
+        Rejected: nothing answers there, or what answers is no OpenAI-compatible server.
+    """
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    advice = "is a vLLM or other OpenAI-compatible server running there?"
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout_seconds)) as session,
+            session.get(f"{url}/v1/models", headers=headers) as response,
+        ):
+            content = await response.read()
+            if response.status in (401, 403):
+                advice = "is the API key missing or wrong?"
+            if response.status != 200:
+                raise Rejected(f"{url}/v1/models answered HTTP {response.status}; {advice}")
+            return [model["id"] for model in orjson.loads(content)["data"]]
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise Rejected(f"{url}: {told(error, timeout_seconds)}; {advice}") from error
+    except (KeyError, TypeError) as error:
+        raise Rejected(f"{url}/v1/models gave no list of models; {advice}") from error
