@@ -131,7 +131,7 @@ def unit_centres(points: Vectors, labels: Labels, fallback: Vectors) -> Vectors:
 
 def side_by_side(work: Callable[..., Labels], *arguments: Sequence[Any]) -> Iterator[Labels]:
     """Return what `work` gives for each of `arguments`, in order; the processors share them."""
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)), "clustering") as pool:
+    with ThreadPoolExecutor(os.cpu_count() or 1, "clustering") as pool:
         yield from pool.map(work, *arguments)
 
 

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from statistics import median
 
+from services.runtime.collector import calm_collector
 from tests.bench.harness import Row, at_most
 from tests.bench.instant import InstantModel
 from tests.bench.societies import (
@@ -131,6 +132,7 @@ def on_a_copy(path: Path, active: int) -> Found:
 
 async def _alone(path: Path, active: int) -> Found:
     """Restore the society of a log, let it rest, then let a part of it act."""
+    calm_collector()
     log, model = opened(path), InstantModel()
     marks: list[tuple[float, int, int]] = []
     try:
