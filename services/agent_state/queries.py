@@ -70,6 +70,8 @@ class SocietyQueries:
         self._groups = groups
         self._members: dict[str, tuple[str, ...]] = {}
         """Ids of the people of each group."""
+        self._places: dict[str, tuple[str, int]] = {}
+        """Region and rank of each group: states at rest are packed, and not to be looked into."""
         self._stale = True
         """Whether somebody came or went since the ids were sorted."""
         self._group_ids: list[str] = []
@@ -134,10 +136,10 @@ class SocietyQueries:
     ) -> int:
         """Return the agents of the groups of these regions that `limit` agents leave room for."""
         return sum(
-            len(state.agents)
-            for state in self._groups.values()
-            if state.group.region in regions
-            and (limit is None or shifted(state.group.rank, shifts) + len(state.agents) <= limit)
+            len(self._members[group_id])
+            for group_id, (region, rank) in self._places.items()
+            if region in regions
+            and (limit is None or shifted(rank, shifts) + len(self._members[group_id]) <= limit)
         )
 
     def _note(self, group_id: str, state: GroupState | None) -> None:
@@ -146,10 +148,11 @@ class SocietyQueries:
         if members == self._members.get(group_id):
             return
         self._stale = True
-        if members is None:
-            del self._members[group_id]
+        if state is None or members is None:
+            del self._members[group_id], self._places[group_id]
         else:
             self._members[group_id] = members
+            self._places[group_id] = state.group.region, state.group.rank
 
     def _index(self) -> None:
         """Sort all ids again, if people or groups came or went."""
