@@ -119,12 +119,11 @@ class ModulationConsumer:
         elif isinstance(event, PopulationTarget):
             self._modulation.target = event.active_agents
         else:
-            # Ranks only rise: nobody is released by it. At the decision already, so that the limit
-            # holds when the first newcomer comes.
+            # At the decision already, so that the limit holds when the first newcomer comes.
             society = event.society if isinstance(event, JoinDecided) else event
-            if isinstance(society, SocietyImported):
-                self._modulation.set_society(society)
-            return False
+            if not isinstance(society, SocietyImported):
+                return False
+            self._modulation.set_society(society)
         return True
 
     async def release_parked(self) -> None:

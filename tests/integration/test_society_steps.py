@@ -168,7 +168,7 @@ async def test_who_joins_is_born_at_the_next_step_and_the_modulator_is_told_befo
         assert state.agents[-1] == newborn(JOINED.newcomers[0])
         assert (state.applied_step, state.outcome) == (0, before.outcome)
         assert state.group == replace(GROUP, neighbours=JOINED.neighbours)
-        assert now.process.metrics.society.agents == 1
+        assert now.process.metrics.society.agents == len(PEOPLE) + 1
         born = now.process.metrics.model.calls["birth"]
         await now.handle(token(1))
         assert now.process.metrics.model.calls["birth"] == born + 2
@@ -184,7 +184,7 @@ async def test_a_repeated_join_changes_nothing_and_is_told_again(log: Log) -> No
         state = now.state()
         await now.handle(JOINED, JOINED)
         assert now.state() is state
-        assert now.process.metrics.society.agents == 1
+        assert now.process.metrics.society.agents == len(PEOPLE) + 1
     async with running(log) as crashed:
         await crashed.society.join(replace(JOINED, newcomers=(replace(JOINED.newcomers[0]),)))
         assert crashed.state() == state
