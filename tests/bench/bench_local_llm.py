@@ -38,7 +38,7 @@ async def measure(runs: int) -> list[Row]:
     pairs = list(zip(platform, bare, strict=True))
     kept = sum(p.in_flight for p in platform) / runs
     note = (
-        f"25 people, {SLOTS} slots, from the last birth on; {kept:.2f} calls in flight; "
+        f"25 people, {SLOTS} slots, 60 calls from the last birth on; {kept:.2f} calls in flight; "
         f"of prompt tokens {_cached(platform):.0f} % cached, bare {_cached(bare):.0f} %"
     )
     return [

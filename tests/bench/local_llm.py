@@ -1,6 +1,6 @@
 """One run with the LLM of this process, by the platform or by a bare client; result as JSON.
 
-    python -m tests.bench.local_llm platform ASKED [--agents N] [--seconds S]
+    python -m tests.bench.local_llm platform ASKED [--agents N] [--calls N]
     python -m tests.bench.local_llm bare ASKED
 
 The first writes to the file ASKED what the platform asked (a line with the number of calls before
@@ -39,11 +39,12 @@ _LOOK_SECONDS = 0.1
 
 
 async def by_platform(
-    proxy: RecordingProxy, scratch: Path, agents: int, seconds: float
+    proxy: RecordingProxy, scratch: Path, agents: int, counted: int
 ) -> tuple[list[Call], int]:
     """Let the platform work; return what it asked, and how many calls came before it counts.
 
-    That is when all people are born. All calls have ended, except those that the platform gave up.
+    That is when all people are born; it goes on until so many more calls have begun, and those have
+    ended. Calls that the platform gave up are left out.
 
     Raises:
         RuntimeError: the platform ended before its time.
@@ -59,7 +60,8 @@ async def by_platform(
         while progress.metrics.society.born < agents and not work.done():
             await asyncio.wait([work], timeout=_LOOK_SECONDS)
         warm = len(proxy.calls)
-        await asyncio.wait([work], timeout=seconds)
+        while len(proxy.calls) <= warm + counted and not work.done():
+            await asyncio.wait([work], timeout=_LOOK_SECONDS)
         calls = list(proxy.calls)
         while any(call.ended is None for call in calls) and not work.done():
             await asyncio.wait([work], timeout=_LOOK_SECONDS)
@@ -69,7 +71,8 @@ async def by_platform(
         work.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await work
-    return calls, warm
+    answered = [call for call in calls if call.status]
+    return answered, sum(call.status != 0 for call in calls[:warm])
 
 
 @asynccontextmanager
@@ -84,9 +87,9 @@ async def _model() -> AsyncIterator[tuple[RecordingProxy, Path]]:
             await model.stop()
 
 
-async def _platform(agents: int, seconds: float) -> tuple[list[Call], int]:
+async def _platform(agents: int, counted: int) -> tuple[list[Call], int]:
     async with _model() as (proxy, scratch):
-        return await by_platform(proxy, scratch, agents, seconds)
+        return await by_platform(proxy, scratch, agents, counted)
 
 
 async def _bare(asked: Sequence[Call]) -> list[Call]:
@@ -101,10 +104,10 @@ def main() -> None:
     parser.add_argument("by", choices=("platform", "bare"))
     parser.add_argument("asked", type=Path)
     parser.add_argument("--agents", type=int, default=25)
-    parser.add_argument("--seconds", type=float, default=75.0)
+    parser.add_argument("--calls", type=int, default=60)
     given = parser.parse_args()
     if given.by == "platform":
-        calls, warm = asyncio.run(_platform(given.agents, given.seconds))
+        calls, warm = asyncio.run(_platform(given.agents, given.calls))
         lines = [warm, *([call.path, call.body] for call in calls)]
         given.asked.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     else:

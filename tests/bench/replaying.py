@@ -28,12 +28,13 @@ class Call:
     body: str
     began: float
     ended: float | None = None
-    """None while it is under way, and for ever if its caller went away."""
+    """None while it is under way."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
     """Prompt tokens that the server had in its cache, if it tells."""
     status: int = 0
+    """0 until it is answered, and for ever if its caller went away before."""
     cpu_seconds: float = 0.0
     """Of what answers it, when the call began; of the proxy's process unless told otherwise."""
 
@@ -128,11 +129,14 @@ async def recording(
             if request.path in _COUNTED:
                 proxy.calls.append(call)
             headers = {"Content-Type": request.headers.get("Content-Type", "application/json")}
-            async with session.request(
-                request.method, server + request.path_qs, data=body or None, headers=headers
-            ) as answer:
-                content = await answer.read()
-            call.ended, call.status = time.monotonic(), answer.status
+            try:
+                async with session.request(
+                    request.method, server + request.path_qs, data=body or None, headers=headers
+                ) as answer:
+                    content = await answer.read()
+                call.status = answer.status
+            finally:
+                call.ended = time.monotonic()
             if request.path in _COUNTED and answer.status == 200:
                 _count(call, content)
             return web.Response(

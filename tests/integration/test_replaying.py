@@ -79,9 +79,11 @@ async def test_a_caller_that_goes_away_ends_its_call_at_the_server() -> None:
                 while not simulator.in_flight:  # noqa: ASYNC110 - seen from outside
                     await asyncio.sleep(0.001)
                 asking.cancel()
-                while simulator.in_flight:  # noqa: ASYNC110
+                while simulator.in_flight or not proxy.calls[0].ended:  # noqa: ASYNC110
                     await asyncio.sleep(0.001)
-            assert [call.ended for call in proxy.calls] == [None]
+            [call] = proxy.calls
+            assert call.status == 0
+            assert call.ended is not None
     finally:
         await simulator.stop()
 

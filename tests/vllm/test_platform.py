@@ -71,7 +71,7 @@ async def test_a_run_makes_its_samples_and_its_share_of_a_bare_client_is_told(
         assert len(await asyncio.to_thread(rows, out)) == SAMPLES
 
         # What the run gave up in the end brought it nothing, and is not asked of the other.
-        platform = [call for call in proxy.take() if call.ended is not None]
+        platform = [call for call in proxy.take() if call.status]
         assert {call.status for call in platform} == {200}
         assert not any('"seed"' in call.body for call in platform)
         print(f"\nthe same {len(platform)} calls by a bare client ...", flush=True)
