@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.local.simulator.kv_cache import Chain, KVCache, extended
 from tests.bench.prefix_cache import PrefixCache, Share
 
 LOTS = 10_000
@@ -49,6 +50,18 @@ def test_it_finds_the_longest_common_beginning_with_any_earlier_prompt(
         whole = [n for n in range(0, max(1, len(prompt)), block) if n < max(1, len(prompt))]
         known = [n for n in whole if any(e[:n] == prompt[:n] for e in prompts[:place]) or n == 0]
         assert hits == max(known)
+
+
+@given(PROMPTS, st.integers(1, 5))
+def test_the_simulated_model_finds_as_much(prompts: list[list[int]], block: int) -> None:
+    cache, found = KVCache(LOTS, block), []
+    for prompt in prompts:
+        chain = extended(Chain((), 0, ()), list(map(str, prompt)), block)
+        allocation = cache.allocate(chain.hashes, len(prompt), len(prompt))
+        assert allocation is not None
+        found.append(max(0, allocation.cached_tokens))
+        cache.free(allocation, chain.hashes)
+    assert found == looked_up(prompts, block=block)
 
 
 @given(PROMPTS, st.integers(4, 40))
