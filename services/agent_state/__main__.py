@@ -9,14 +9,18 @@ from matrix.agent_state.v1.service_pb2_grpc import add_AgentStateServiceServicer
 from services.agent_state.application import Society
 from services.agent_state.codec import GROUP_STATE
 from services.agent_state.consumer import SocietyConsumer
+from services.agent_state.decisions import Decisions
 from services.agent_state.importing import Importer
 from services.agent_state.intake import SocietyImport
+from services.agent_state.joining import Joining
+from services.agent_state.population_control import TARGET, PopulationControl
 from services.agent_state.queries import (
     ActionFeed,
     PopulationQueries,
     SocietyQueries,
     WatchedAction,
 )
+from services.agent_state.roster import GroupListing
 from services.agent_state.servicer import PERMISSIONS, AgentStateServicer
 from services.events import topics as t
 from services.events.dead_letters import DeadLetterTopic
@@ -25,6 +29,7 @@ from services.runtime.grpc_server import Served
 from services.runtime.journal import ModelJournal
 from services.runtime.keeping import Restoring, keeper
 from services.runtime.prompts import load_prompts
+from services.runtime.resting import AWAKE_GROUPS
 from services.runtime.service import Composed, Membership, main
 from services.runtime.state import Changelog
 from services.runtime.streams import Fanout
@@ -44,7 +49,7 @@ def compose(backbone: Backbone) -> Composed:
         compacted=[t.AGENTS.name],
     )
     journal = backbone.journal(t.AGENT_STATE_ANSWERS.name, ownership)
-    groups = Changelog(t.AGENTS.name, GROUP_STATE, ownership)
+    groups = Changelog(t.AGENTS.name, GROUP_STATE, ownership, AWAKE_GROUPS)
     society = Society(groups, journal, backbone.models, prompts, backbone.metrics.society)
     letters = DeadLetterTopic(backbone.publisher, backbone.metrics)
     worker = Worker(
@@ -59,12 +64,27 @@ def compose(backbone: Backbone) -> Composed:
     # Nobody owns an import: its answers are of use to the replica that makes it, and to no other.
     rewriting = ModelJournal(t.MODEL_ANSWERS.name, backbone.models, backbone.publisher)
     importer = Importer(rewriting, backbone.models, prompts)
+    queries = SocietyQueries(groups)
+    listing = GroupListing(queries, population, backbone.peers)
+    decisions = Decisions(population.decisions, backbone.publisher, listing.roster)
     importing = SocietyImport(
-        importer, backbone.publisher, lambda: population.society, backbone.clock
+        importer,
+        Joining(importer, decisions),
+        backbone.publisher,
+        lambda: population.society,
+        backbone.clock,
+    )
+    control = PopulationControl(
+        population,
+        backbone.models if backbone.settings.population_control else None,
+        ownership,
+        lambda: ownership.owns(TARGET),
+        backbone.metrics,
+        backbone.clock,
     )
     actions: Fanout[WatchedAction] = Fanout()
     servicer = AgentStateServicer(
-        SocietyQueries(groups),
+        queries,
         population,
         importing,
         backbone.publisher,
@@ -99,6 +119,7 @@ def compose(backbone: Backbone) -> Composed:
         ],
         broadcasts=population.broadcasts(),
         feeds=ActionFeed(actions.publish).broadcasts(),
+        background=[control.run],
     )
 
 

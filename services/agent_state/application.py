@@ -20,7 +20,13 @@ from services.agent_state.domain import (
     recall,
     remember,
 )
-from services.events import Action, AgentsActed, GroupFounded, ObservationsDelivered
+from services.events import (
+    Action,
+    AgentsActed,
+    AgentsJoined,
+    GroupFounded,
+    ObservationsDelivered,
+)
 from services.runtime.asking import ask_text, one_line
 from services.runtime.errors import Rejected
 from services.runtime.ids import derived_id
@@ -50,15 +56,43 @@ class Society:
         self._embedder = embedder
         self._prompts = prompts
         self._metrics = metrics
+        self._counted: dict[str, tuple[int, int]] = {}
+        """Agents of each group, and those of them who are born."""
+        groups.watch(self._count)
+
+    def _count(self, group_id: str, state: GroupState | None) -> None:
+        """Bring the gauges up to date."""
+        agents, born = self._counted.pop(group_id, (0, 0))
+        self._metrics.groups -= agents > 0
+        self._metrics.agents -= agents
+        self._metrics.born -= born
+        if state is not None:
+            agents, born = len(state.agents), sum(agent.born for agent in state.agents)
+            self._counted[group_id] = agents, born
+            self._metrics.groups += agents > 0
+            self._metrics.agents += agents
+            self._metrics.born += born
 
     async def found(self, founded: GroupFounded) -> None:
         """Take in the people of a new group; a repeat changes nothing."""
         group_id = founded.group.group_id
         if self.groups.get(group_id) is None:
             agents = tuple(newborn(newcomer) for newcomer in founded.newcomers)
-            await self.groups.put(group_id, GroupState(founded.group, agents))
-            self._metrics.groups += 1
-            self._metrics.agents += len(agents)
+            state = GroupState(founded.group, agents, centroid=founded.centroid)
+            await self.groups.put(group_id, state)
+
+    async def join(self, joined: AgentsJoined) -> None:
+        """Take people into a group; a repeat changes nothing.
+
+        Raises:
+            Rejected: no such group was founded here.
+        """
+        state = self.groups.get(joined.group_id)
+        if state is None:
+            raise Rejected(f"group {joined.group_id} is not known here: nobody can join it")
+        grown = state.with_joined(joined)
+        if grown != state:
+            await self.groups.put(joined.group_id, grown)
 
     async def take_step(
         self, token: ObservationsDelivered
@@ -89,7 +123,7 @@ class Society:
             actions=tuple(done),
             planning=sum(bool(agent.plan_step) for agent in agents),
         )
-        new_state = GroupState(state.group, agents, token.step, outcome)
+        new_state = replace(state, agents=agents, applied_step=token.step, outcome=outcome)
         await self.groups.put(token.group_id, new_state)
         self._metrics.steps += 1
         self._metrics.actions.update(action.kind for action in done)
@@ -114,7 +148,6 @@ class Society:
             name=agent.name, persona=born.persona, goal=goal, steps=PLAN_STEPS
         )
         plan = parse_plan(await self._text(unit, agent, "plan", prompt, 150))
-        self._metrics.born += 1
         return replace(born, plan=plan or (f"Take a first step: {goal}",))
 
     def _turns(self, state: GroupState, token: ObservationsDelivered) -> list[Turn]:

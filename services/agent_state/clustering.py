@@ -10,6 +10,10 @@ number of points.
 """
 
 import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +67,7 @@ def spherical_kmeans(points: Vectors, k: int, rng: np.random.Generator) -> Vecto
     """Return k unit centres (k x d) of unit vectors, trained on a sample when there are many."""
     if len(points) > k * SAMPLE_PER_CENTRE:
         points = points[rng.choice(len(points), k * SAMPLE_PER_CENTRE, replace=False)]
-    centres = points[seed_rows(points, k, rng)]
+    centres = points[seed_rows(lambda row: points @ points[row], len(points), k, rng)]
     for _ in range(LLOYD_ITERATIONS):
         centres = unit_centres(points, (points @ centres.T).argmax(axis=1), centres)
     return centres
@@ -77,15 +81,24 @@ def balanced_parts(points: Vectors, parts: int, most: float, rng: np.random.Gene
     return assign_within_bounds(points @ centres.T, lower, upper)
 
 
-def seed_rows(points: Vectors, k: int, rng: np.random.Generator) -> Labels:
-    """Return k different rows, drawn by k-means++ with distance 1 - cosine."""
+def seed_rows(
+    similar_to: Callable[[int], Vectors], rows: int, k: int, rng: np.random.Generator
+) -> Labels:
+    """Return k different rows, drawn by k-means++ with distance 1 - cosine.
+
+    Args:
+        similar_to: The cosine of each row to the one of that number.
+        rows: That there are.
+        k: At most `rows`.
+        rng: What draws.
+    """
     chosen = np.empty(k, dtype=np.intp)
-    chosen[0] = rng.integers(len(points))
-    distance = np.full(len(points), np.inf)
-    free = np.ones(len(points), dtype=bool)
+    chosen[0] = rng.integers(rows)
+    distance = np.full(rows, np.inf)
+    free = np.ones(rows, dtype=bool)
     for i in range(1, k):
         free[chosen[i - 1]] = False
-        np.minimum(distance, 1.0 - points @ points[chosen[i - 1]], out=distance)
+        np.minimum(distance, 1.0 - similar_to(int(chosen[i - 1])), out=distance)
         # Below float32 rounding a distance is a duplicate, not a place for a centre.
         weight = np.cumsum(np.where(free & (distance > 1e-6), distance, 0.0))
         if weight[-1] <= 0.0:
@@ -116,31 +129,58 @@ def unit_centres(points: Vectors, labels: Labels, fallback: Vectors) -> Vectors:
     return np.where(norms > 1e-6, sums / np.maximum(norms, 1e-6), fallback).astype(np.float32)
 
 
+def side_by_side(work: Callable[..., Labels], *arguments: Sequence[Any]) -> Iterator[Labels]:
+    """Return what `work` gives for each of `arguments`, in order; the processors share them."""
+    with ThreadPoolExecutor(os.cpu_count() or 1, "clustering") as pool:
+        yield from pool.map(work, *arguments)
+
+
 def _leaf(
     points: Vectors, k: int, min_size: int, max_size: int, rng: np.random.Generator, swaps: bool
 ) -> Labels:
     if k == 1:
         return np.zeros(len(points), dtype=np.intp)
-    seeds = points[seed_rows(points, k, rng)]
+    similarity = points @ points.T
+    seeds = seed_rows(lambda row: similarity[row], len(points), k, rng)
     bounds = (np.full(k, size, dtype=np.intp) for size in (min_size, max_size))
-    labels = assign_within_bounds(points @ seeds.T, *bounds)
-    return improve(points, labels, k, min_size, max_size, swaps)
+    labels = assign_within_bounds(similarity[:, seeds], *bounds)
+    return improve(similarity, labels, k, min_size, max_size, swaps)
 
 
 def _divided(
     points: Vectors, k: int, min_size: int, max_size: int, rng: np.random.Generator
 ) -> Labels:
     """Cluster inside coarse clusters; swaps are left to the regrouping."""
-    if len(points) <= LEAF_POINTS or k == 1:
-        return _leaf(points, k, min_size, max_size, rng, swaps=False)
-    coarse, shares = _divide(points, k, min_size, max_size, rng)
+    leaves = _leaves(points, np.arange(len(points)), k, min_size, max_size, rng)
+
+    def clustered(leaf: tuple[Labels, int], own: np.random.Generator) -> Labels:
+        rows, share = leaf
+        return _leaf(points[rows], share, min_size, max_size, own, swaps=False)
+
     labels = np.empty(len(points), dtype=np.intp)
     first = 0
-    for branch, share in enumerate(shares.tolist()):
-        rows = np.flatnonzero(coarse == branch)
-        labels[rows] = first + _divided(points[rows], share, min_size, max_size, rng)
+    for (rows, share), found in zip(
+        leaves, side_by_side(clustered, leaves, rng.spawn(len(leaves))), strict=True
+    ):
+        labels[rows] = first + found
         first += share
     return labels
+
+
+def _leaves(
+    points: Vectors, rows: Labels, k: int, min_size: int, max_size: int, rng: np.random.Generator
+) -> list[tuple[Labels, int]]:
+    """Return the parts of `rows` that are clustered together, and how many clusters each gets."""
+    if len(rows) <= LEAF_POINTS or k == 1:
+        return [(rows, k)]
+    coarse, shares = _divide(points[rows], k, min_size, max_size, rng)
+    order = np.argsort(coarse, kind="stable")
+    branches = np.split(rows[order], np.cumsum(np.bincount(coarse, minlength=len(shares)))[:-1])
+    return [
+        leaf
+        for branch, share in zip(branches, shares.tolist(), strict=True)
+        for leaf in _leaves(points, branch, share, min_size, max_size, rng)
+    ]
 
 
 def _regrouped(
@@ -155,16 +195,27 @@ def _regrouped(
     centres = unit_centres(points, labels, np.zeros((k, points.shape[1]), dtype=np.float32))
     parts = min(k, math.ceil(len(points) / SPLIT_POINTS))
     part_of = balanced_parts(centres, parts, 1.5, rng)
-    better = labels.copy()
+    place = np.empty(k, dtype=np.intp)
+    """Of each cluster in its part."""
+    clusters_of = []
     for part in range(parts):
-        clusters = np.flatnonzero(part_of == part)
-        local = np.full(k, -1, dtype=np.intp)
-        local[clusters] = np.arange(len(clusters))
-        rows = np.flatnonzero(local[labels] >= 0)
-        found = improve(
-            points[rows], local[labels[rows]], len(clusters), min_size, max_size, swaps=True
-        )
-        better[rows] = clusters[found]
+        clusters_of.append(np.flatnonzero(part_of == part))
+        place[clusters_of[-1]] = np.arange(len(clusters_of[-1]))
+    part_of_row = part_of[labels]
+    order = np.argsort(part_of_row, kind="stable")
+    rows_of = np.split(order, np.searchsorted(part_of_row[order], np.arange(1, parts)))
+
+    def searched(rows: Labels, clusters: Labels) -> Labels:
+        found = labels[rows]
+        if len(clusters) > 1 and len(rows) <= 2 * LEAF_POINTS:
+            similarity = points[rows] @ points[rows].T
+            own = improve(similarity, place[found], len(clusters), min_size, max_size, swaps=True)
+            found = clusters[own]
+        return found
+
+    better = np.empty_like(labels)
+    for rows, found in zip(rows_of, side_by_side(searched, rows_of, clusters_of), strict=True):
+        better[rows] = found
     return better
 
 

@@ -1,7 +1,7 @@
 """Events in, events out."""
 
 from services.agent_state.application import Society
-from services.events import GroupFounded, ObservationsDelivered, codec
+from services.events import AgentsJoined, GroupFounded, ObservationsDelivered, codec
 from services.events.topics import AGENTS_ACTED, OBSERVATIONS_DELIVERED
 from services.runtime.ports import Delivery, Publisher
 from services.runtime.worker import Route
@@ -19,10 +19,12 @@ class SocietyConsumer:
         return [Route(OBSERVATIONS_DELIVERED.name, self.on_event)]
 
     async def on_event(self, delivery: Delivery) -> None:
-        """Take in a new group and tell its modulator, or let a group act."""
+        """Take in a new group or more of its people, tell its modulator, or let a group act."""
         event = codec.from_delivery(delivery)
         if isinstance(event, GroupFounded):
             await self._on_founded(event)
+        elif isinstance(event, AgentsJoined):
+            await self._on_joined(event)
         else:
             await self._on_token(event)
 
@@ -33,6 +35,11 @@ class SocietyConsumer:
         key = founded.group.group_id
         record = codec.to_record(AGENTS_ACTED, key, founded, cause="founded")
         await self._publisher.publish([record])
+
+    async def _on_joined(self, joined: AgentsJoined) -> None:
+        await self._society.join(joined)
+        # As above: only who is here can be given a token.
+        await self._publisher.publish([codec.to_record(AGENTS_ACTED, joined.group_id, joined)])
 
     async def _on_token(self, token: ObservationsDelivered) -> None:
         acted, tombstones = await self._society.take_step(token)

@@ -4,7 +4,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from services.events import Action, AgentCard, AgentsActed, Group, Newcomer, Observation
+from services.events import (
+    Action,
+    AgentCard,
+    AgentsActed,
+    AgentsJoined,
+    Group,
+    Neighbour,
+    Newcomer,
+    Observation,
+)
 from services.runtime.vectors import similarities
 
 PLAN_STEPS = 8
@@ -15,6 +24,8 @@ MEMORIES_KEPT = 16
 """Memories of an agent before the older half is summarised."""
 MEMORIES_RECALLED = 2
 """Memories in a prompt."""
+MAX_NEIGHBOURS = 8
+"""Groups that a group may send messages to."""
 RECENCY_DECAY = 0.9
 """Weight of a memory per step of its age."""
 
@@ -92,6 +103,25 @@ class GroupState:
     agents: tuple[Agent, ...]
     applied_step: int = -1
     outcome: AgentsActed | None = None
+    centroid: bytes = b""
+
+    def with_joined(self, joined: AgentsJoined) -> "GroupState":
+        """Return the group with those who joined; a repeat returns an equal one."""
+        present = {agent.agent_id for agent in self.agents}
+        added = tuple(newborn(n) for n in joined.newcomers if n.agent_id not in present)
+        neighbours = with_new_neighbours(self.group.neighbours, joined.neighbours)
+        group = replace(self.group, neighbours=neighbours)
+        return replace(self, group=group, agents=(*self.agents, *added))
+
+
+def with_new_neighbours(
+    neighbours: tuple[Neighbour, ...], new: tuple[Neighbour, ...]
+) -> tuple[Neighbour, ...]:
+    """Return neighbours, of which new ones replaced the last (farthest) if there is no room."""
+    known = {neighbour.group_id for neighbour in neighbours}
+    added = tuple(neighbour for neighbour in new if neighbour.group_id not in known)
+    added = added[:MAX_NEIGHBOURS]
+    return (*neighbours[: MAX_NEIGHBOURS - len(added)], *added)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,18 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from services.agent_state.clustering import balanced_parts, bounded_clusters, unit_centres
+from services.agent_state.clustering import (
+    balanced_parts,
+    bounded_clusters,
+    side_by_side,
+    unit_centres,
+)
 from services.runtime.errors import Rejected
 
 Vectors = NDArray[np.float32]
 
+MAX_GROUP_SIZE = 10
+"""Most agents of a group, also when more join (paper)."""
 NORM_TOLERANCE = 1e-3
 """How far from 1 the length of an embedding may be: 16-bit floats round that much."""
 REGION_SHARE = 1.5
@@ -23,7 +30,7 @@ EXACT_NEIGHBOURS = 40_000
 """Up to so many groups every pair is compared; above, only groups in cells close by."""
 PROBED_CELLS = 32
 """Of 70 cells they find 94 to 96 % of the neighbours of real texts."""
-BLOCK_ROWS = 1024
+BLOCK_ROWS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ def group_agents(
     seed: int,
     mean_size: int = 5,
     min_size: int = 1,
-    max_size: int = 10,
+    max_size: int = MAX_GROUP_SIZE,
     max_regions: int = 16,
     max_neighbours: int = 8,
 ) -> GroupPlan:
@@ -127,10 +134,10 @@ def nearest_groups(
     take = min(most, groups - 1)
     nearest = np.empty((groups, take), dtype=np.intp)
     everyone = np.arange(groups)
+    blocks: list[tuple[NDArray[np.intp], NDArray[np.intp]]] = []
+    """Rows, and what each of them is compared with."""
     if groups <= EXACT_NEIGHBOURS:
-        for begin in range(0, groups, BLOCK_ROWS):
-            rows = everyone[begin : begin + BLOCK_ROWS]
-            nearest[rows] = _top(centroids, rows, everyone, take)
+        blocks += [(rows, everyone) for rows in _blocks(everyone)]
     else:
         cells = math.isqrt(groups)
         cell_of = balanced_parts(centroids, cells, 4.0, rng)
@@ -142,9 +149,12 @@ def nearest_groups(
         closest = np.argsort(-(centres @ centres.T), axis=1, kind="stable")[:, :probed]
         for cell in range(cells):
             near = np.union1d(inside[cell], np.concatenate([inside[c] for c in closest[cell]]))
-            for begin in range(0, len(inside[cell]), BLOCK_ROWS):
-                rows = inside[cell][begin : begin + BLOCK_ROWS]
-                nearest[rows] = _top(centroids, rows, near, take)
+            blocks += [(rows, near) for rows in _blocks(inside[cell])]
+    found = side_by_side(
+        lambda rows, near: _top(centroids, rows, near, take), *zip(*blocks, strict=True)
+    )
+    for (rows, _), best in zip(blocks, found, strict=True):
+        nearest[rows] = best
     return tuple(map(tuple, nearest.tolist()))
 
 
@@ -168,10 +178,16 @@ def nearest_group(
             f"the embedding has {embedding.shape[0]} dimensions, the groups' centroids have "
             f"{centroids.shape[1]}: embed with the model that the plan was made with"
         )
-    open_groups = np.flatnonzero(np.asarray(sizes) < max_size)
-    if len(open_groups) == 0:
+    full = np.asarray(sizes) >= max_size
+    if full.all():
         return None
-    return int(open_groups[(centroids[open_groups] @ embedding).argmax()])
+    similarity = centroids @ embedding
+    similarity[full] = -np.inf
+    return int(similarity.argmax())
+
+
+def _blocks(rows: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    return [rows[begin : begin + BLOCK_ROWS] for begin in range(0, len(rows), BLOCK_ROWS)]
 
 
 def _top(
@@ -181,7 +197,8 @@ def _top(
     similarity = centroids[rows] @ centroids[candidates].T
     similarity[np.arange(len(rows)), np.searchsorted(candidates, rows)] = -np.inf
     if take < len(candidates) - 1:
-        best = np.argpartition(-similarity, take, axis=1)[:, :take]
+        least = len(candidates) - max(take, 1)
+        best = np.argpartition(similarity, least, axis=1)[:, least:]
     else:
         best = np.tile(np.arange(len(candidates)), (len(rows), 1))
     order = np.argsort(-np.take_along_axis(similarity, best, axis=1), axis=1, kind="stable")

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import TypeVar
 
 import numpy as np
 
-from services.agent_state.grouping import GroupPlan, group_agents
+from services.agent_state.grouping import GroupPlan, Vectors, group_agents
 from services.agent_state.profiles import Profile, anonymise_by_rule, leaked, pseudonym
 from services.events import Group, GroupFounded, Neighbour, Newcomer, SocietyImported, codec
 from services.events.topics import OBSERVATIONS_DELIVERED, POPULATION
@@ -18,9 +19,14 @@ from services.runtime.ids import derived_id
 from services.runtime.journal import ModelJournal
 from services.runtime.ports import ChatRequest, Embedder, Record
 from services.runtime.prompts import Prompt, clip
+from services.runtime.vectors import quantised
+
+T = TypeVar("T")
 
 _EMBEDDED_AT_ONCE = 64
 _REWRITTEN_AT_ONCE = 64
+_TAKEN_AT_ONCE = 4096
+"""Profiles that are worked on at once: each is a task, whether it waits for a model or not."""
 _NAMED_MEMBERS = 3
 """Members that a group's description for its neighbours names by headline."""
 
@@ -31,6 +37,16 @@ class Refusal:
 
     profile_id: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Profiles as people who may be known, in the order of the profiles."""
+
+    newcomers: list[Newcomer]
+    refusals: tuple[Refusal, ...]
+    tombstones: list[Record]
+    """Of the journal, to be published when the people are in the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +63,11 @@ class Imported:
         Not told from here: of records on two topics either may be lost or come first, and a token
         that its modulator releases before the agents are there finds nobody.
         """
-        return [
-            codec.to_record(OBSERVATIONS_DELIVERED, each.group.group_id, each, cause="founded")
-            for each in self.groups
-        ]
+        return [foundation(each) for each in self.groups]
 
     def completion(self) -> Record:
         """Return what says that the society is whole."""
-        return codec.to_record(POPULATION, "society", self.society)
+        return completion(self.society)
 
 
 class Importer:
@@ -82,18 +95,14 @@ class Importer:
         Raises:
             Rejected: no profile is left.
         """
-        made = await asyncio.gather(*(self._agent(profile) for profile in profiles))
-        agents = [agent for agent, _, _ in made if agent is not None]
-        refusals = tuple(refusal for _, refusal, _ in made if refusal is not None)
-        tombstones = [record for _, _, records in made for record in records]
+        people = await self.people(profiles)
+        agents, refusals = people.newcomers, people.refusals
         if not agents:
             first = refusals[0].reason if refusals else "none was given"
             raise Rejected(f"no profile could be imported: {first}")
-        embeddings: list[list[float]] = []
-        texts = [f"{agent.headline}. {agent.description}" for agent in agents]
-        for start in range(0, len(texts), _EMBEDDED_AT_ONCE):
-            embeddings += await self._embedder.embed(texts[start : start + _EMBEDDED_AT_ONCE])
-        plan = group_agents(np.asarray(embeddings, dtype=np.float32), seed)
+        # Off the loop: others are to go on while it works, for minutes where people are many.
+        embeddings = await self.embeddings(agents)
+        plan = await asyncio.to_thread(group_agents, embeddings, seed)
         groups = _foundations(agents, plan, seed)
         regions = Counter[str]()
         for state in groups:
@@ -101,12 +110,34 @@ class Importer:
         society = SocietyImported(
             len(agents), len(groups), dict(regions), refused + len(refusals), fingerprint
         )
-        return Imported(society, tuple(groups), refusals), tombstones
+        return Imported(society, tuple(groups), refusals), people.tombstones
+
+    async def people(self, profiles: Sequence[Profile]) -> People:
+        """Return profiles as people who may be known."""
+        made = []
+        for taken in _slices(profiles, _TAKEN_AT_ONCE):
+            made += await asyncio.gather(*(self._agent(profile) for profile in taken))
+        return People(
+            [agent for agent, _, _ in made if agent is not None],
+            tuple(refusal for _, refusal, _ in made if refusal is not None),
+            [record for _, _, records in made for record in records],
+        )
+
+    async def embeddings(self, agents: Sequence[Newcomer]) -> Vectors:
+        """Return what people are compared by (people x dimensions), L2-normalised.
+
+        An array from the start: as numbers of Python they would be ten times as large.
+        """
+        parts = []
+        for taken in _slices(agents, _EMBEDDED_AT_ONCE):
+            texts = [f"{agent.headline}. {agent.description}" for agent in taken]
+            parts.append(np.asarray(await self._embedder.embed(texts), dtype=np.float32))
+        return np.concatenate(parts)
 
     async def _agent(
         self, profile: Profile
     ) -> tuple[Newcomer | None, Refusal | None, list[Record]]:
-        agent_id = derived_id("agent", profile.profile_id)
+        agent_id = agent_id_of(profile)
         if profile.synthetic:
             return _as_newcomer(agent_id, profile.name, profile, profile.description), None, []
         name = pseudonym(agent_id, profile)
@@ -129,6 +160,25 @@ class Importer:
         return agent, None, tombstones
 
 
+def _slices(items: Sequence[T], most: int) -> Iterator[Sequence[T]]:
+    return (items[start : start + most] for start in range(0, len(items), most))
+
+
+def agent_id_of(profile: Profile) -> str:
+    """Return the id of a profile's agent, by which they are known again."""
+    return derived_id("agent", profile.profile_id)
+
+
+def foundation(founded: GroupFounded) -> Record:
+    """Return the record that founds a group."""
+    return codec.to_record(OBSERVATIONS_DELIVERED, founded.group.group_id, founded, cause="founded")
+
+
+def completion(society: SocietyImported) -> Record:
+    """Return the record that says what the society is."""
+    return codec.to_record(POPULATION, "society", society)
+
+
 def _as_newcomer(agent_id: str, name: str, profile: Profile, description: str) -> Newcomer:
     return Newcomer(
         agent_id=agent_id,
@@ -141,10 +191,7 @@ def _as_newcomer(agent_id: str, name: str, profile: Profile, description: str) -
 
 def _foundations(agents: Sequence[Newcomer], plan: GroupPlan, seed: int) -> list[GroupFounded]:
     ids = [derived_id("group", *(agents[i].agent_id for i in members)) for members in plan.members]
-    described = [
-        "; ".join(clip(agents[i].headline, 60) for i in members[:_NAMED_MEMBERS])
-        for members in plan.members
-    ]
+    described = [description_of([agents[i] for i in members]) for members in plan.members]
     sizes = [len(members) for members in plan.members]
     ranks = ranks_of(sizes, plan.regions, seed)
     return [
@@ -157,9 +204,15 @@ def _foundations(agents: Sequence[Newcomer], plan: GroupPlan, seed: int) -> list
                 rank=ranks[place],
             ),
             newcomers=tuple(agents[i] for i in members),
+            centroid=quantised(plan.centroids[place].tolist()),
         )
         for place, members in enumerate(plan.members)
     ]
+
+
+def description_of(members: Sequence[Newcomer]) -> str:
+    """Return what a group of these people is to its neighbours."""
+    return "; ".join(clip(member.headline, 60) for member in members[:_NAMED_MEMBERS])
 
 
 def ranks_of(sizes: Sequence[int], regions: Sequence[int], seed: int) -> list[int]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from services.agent_state.importing import Importer
+from services.agent_state.importing import Importer, completion
+from services.agent_state.joining import Joining
 from services.agent_state.profiles import Profile, ProfileError, parse_profile
 from services.events import SocietyImported
 from services.runtime.errors import Rejected
@@ -37,13 +38,19 @@ class ImportReport:
     society: SocietyImported
     errors: tuple[LineError, ...]
     refused: int
+    joined: int = 0
+    joined_groups: int = 0
+    founded_groups: int = 0
+    present: int = 0
 
 
 class Intake:
     """The profiles of one import."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, join: bool = False) -> None:
         self.seed = seed
+        self.join = join
+        """Whether they are to join a society that is there."""
         self.profiles: list[Profile] = []
         self.errors: list[LineError] = []
         self.refused = 0
@@ -90,16 +97,18 @@ class Intake:
 
 
 class SocietyImport:
-    """Makes a society of an intake, and founds its groups."""
+    """Makes a society of an intake, or has its people join the one that is there."""
 
     def __init__(
         self,
         importer: Importer,
+        joining: Joining,
         publisher: Publisher,
         known: Callable[[], SocietyImported | None],
         clock: Clock,
     ) -> None:
         self._importer = importer
+        self._joining = joining
         self._publisher = publisher
         self._known = known
         self._clock = clock
@@ -111,7 +120,7 @@ class SocietyImport:
 
         Raises:
             Rejected: no profile is usable, or another society is here already.
-            Retryable: a model did not answer.
+            Retryable: a model did not answer, or people cannot join now.
         """
         if not intake.profiles:
             first = [f": line {error.line}: {error.reason}" for error in intake.errors[:1]]
@@ -123,22 +132,39 @@ class SocietyImport:
     async def _run(self, intake: Intake) -> ImportReport:
         fingerprint, known = intake.fingerprint(), self._known() or self._made
         if known is not None and known.fingerprint != fingerprint:
+            if intake.join:
+                return await self._join(intake)
             raise Rejected(
                 f"a society of {known.agents} agents is here already, made of other profiles or "
-                "another seed: an import does not add to it"
+                "another seed: an import does not add to it unless told to (`join` of its options, "
+                "--join of `matrix agents import`)"
             )
         made, tombstones = await self._importer.society(
             intake.profiles, intake.seed, intake.refused, fingerprint
         )
         for refusal in made.refusals:
             intake.refuse(refusal.profile_id, refusal.reason)
-        # Of a repeat, the first import's time stands.
-        at = known.imported_at if known is not None else self._clock()
-        made = replace(made, society=replace(made.society, imported_at=at))
         await self._publisher.publish(made.foundations())
-        await self._publisher.publish([made.completion(), *tombstones])
-        self._made = made.society
-        return ImportReport(made.society, intake.reported(), intake.refused)
+        # Of a repeat, what was said first stands, and who joined since.
+        society = known or replace(made.society, imported_at=self._clock())
+        await self._publisher.publish([completion(society), *tombstones])
+        self._made = society
+        return ImportReport(society, intake.reported(), intake.refused)
+
+    async def _join(self, intake: Intake) -> ImportReport:
+        done = await self._joining.run(intake.profiles, intake.seed, intake.refused)
+        for refusal in done.refusals:
+            intake.refuse(refusal.profile_id, refusal.reason)
+        await self._publisher.publish(done.tombstones)
+        return ImportReport(
+            done.society,
+            intake.reported(),
+            intake.refused,
+            done.joined,
+            len(done.joined_groups),
+            len(done.founded_groups),
+            done.present,
+        )
 
 
 def _fields(text: str) -> dict[str, object]:

@@ -17,7 +17,7 @@ BLOCK = 512
 
 
 def improve(
-    points: NDArray[np.float32],
+    similarity: NDArray[np.float32],
     labels: NDArray[np.intp],
     k: int,
     min_size: int,
@@ -30,16 +30,16 @@ def improve(
     changes that touch different clusters, so that each gain stays exact.
 
     Args:
-        points: (n x d), L2-normalised rows.
+        similarity: Cosine of each pair of points (n x n): the search needs nothing else of them.
         labels: Cluster 0..k-1 of each point, within the bounds.
         k: Number of clusters.
         min_size: Least points of a cluster.
         max_size: Most points of a cluster.
         swaps: Whether to try swaps, which matter when the bounds are tight.
     """
-    if k == 1:  # nowhere to go, and perhaps too many points to compare all pairs
+    if k == 1:  # nowhere to go
         return labels.copy()
-    search = _Search(points, labels.copy(), k, min_size, max_size)
+    search = _Search(similarity, labels.copy(), k, min_size, max_size)
     for _ in range(MAX_ROUNDS):
         if not search.move() and not (swaps and search.swap()):
             break
@@ -49,22 +49,24 @@ def improve(
 class _Search:
     def __init__(
         self,
-        points: NDArray[np.float32],
+        similarity: NDArray[np.float32],
         labels: NDArray[np.intp],
         k: int,
         min_size: int,
         max_size: int,
     ) -> None:
-        self.points, self.labels = points, labels
+        n = len(labels)
+        self.similarity, self.labels = similarity, labels
         self.min_size, self.max_size = min_size, max_size
-        self.rows = np.arange(len(points))
+        self.rows = np.arange(n)
         self.sizes = np.bincount(labels, minlength=k)
-        self.members = np.full((k, min(max_size, len(points))), -1, dtype=np.intp)
-        self.dots = np.empty((k, len(points)), dtype=np.float32)  # cluster sum . point
+        self.members = np.full((k, min(max_size, n)), -1, dtype=np.intp)
+        order = np.argsort(labels, kind="stable")
+        starts = np.searchsorted(labels[order], np.arange(k))
+        self.dots = np.add.reduceat(similarity[order], starts, axis=0)  # cluster sum . point
         self.norms = np.empty(k, dtype=np.float32)  # |cluster sum|
-        self.joins = np.empty((k, len(points)), dtype=np.float32)  # gain of joining
-        self.similarity: NDArray[np.float32] | None = None
-        self.nearest = np.empty((len(points), 0), dtype=np.intp)
+        self.joins = np.empty((k, n), dtype=np.float32)  # gain of joining
+        self.nearest: NDArray[np.intp] | None = None
         self._refresh(np.arange(k))
 
     def move(self) -> int:
@@ -77,11 +79,10 @@ class _Search:
 
     def swap(self) -> int:
         """Exchange pairs of points between clusters; returns how many pairs."""
-        if self.similarity is None:
-            self._find_nearest()
-        assert self.similarity is not None
+        if self.nearest is None:
+            self.nearest = _nearest(self.similarity)
         found = []
-        for begin in range(0, len(self.points), BLOCK):
+        for begin in range(0, len(self.rows), BLOCK):
             rows = self.rows[begin : begin + BLOCK]
             theirs = self.labels[self.nearest[rows]]  # (rows x near)
             partner = self.members[theirs]  # (rows x near x max_size)
@@ -115,55 +116,63 @@ class _Search:
     ) -> int:
         """Carry out the best changes that touch different clusters; returns how many."""
         touched: set[int] = set()
-        done = 0
+        chosen: list[int] = []
         source = self.labels[one]
-        for c in np.argsort(-gain, kind="stable"):
+        for c in np.argsort(-gain, kind="stable").tolist():
             a, b = int(source[c]), int(target[c])
-            if a in touched or b in touched:
-                continue
-            touched.update((a, b))
-            self.labels[one[c]] = b
-            if two is None:
-                self.sizes[a] -= 1
-                self.sizes[b] += 1
-            else:
-                self.labels[two[c]] = a
-            done += 1
-        if done:
-            self._refresh(np.array(sorted(touched)))
-        return done
+            if a not in touched and b not in touched:
+                touched.update((a, b))
+                chosen.append(c)
+        if not chosen:
+            return 0
+        one, source, target = one[chosen], source[chosen], target[chosen]
+        self._shift(one, source, target)
+        if two is not None:
+            self._shift(two[chosen], target, source)
+        self._refresh(np.array(sorted(touched)))
+        return len(chosen)
+
+    def _shift(
+        self, moved: NDArray[np.intp], source: NDArray[np.intp], target: NDArray[np.intp]
+    ) -> None:
+        """Move points, each between two clusters that no other one touches."""
+        self.dots[source] -= self.similarity[moved]
+        self.dots[target] += self.similarity[moved]
+        self.sizes[source] -= 1
+        self.sizes[target] += 1
+        self.labels[moved] = target
 
     def _refresh(self, clusters: NDArray[np.intp]) -> None:
-        self.members[clusters] = -1
-        position = np.full(len(self.sizes), -1)
-        position[clusters] = np.arange(len(clusters))
-        inside = np.flatnonzero(position[self.labels] >= 0)
+        """Bring up to date what follows from the labels and sums of clusters."""
+        changed = np.zeros(len(self.sizes), dtype=bool)
+        changed[clusters] = True
+        inside = np.flatnonzero(changed[self.labels])
         inside = inside[np.argsort(self.labels[inside], kind="stable")]
         owner = self.labels[inside]
-        starts = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
-        slot = np.arange(len(inside)) - np.repeat(starts, np.diff(np.r_[starts, len(inside)]))
-        self.members[owner, slot] = inside
-        sums = np.add.reduceat(self.points[inside], starts, axis=0)
-        dots = sums @ self.points.T
-        squared = np.einsum("kd,kd->k", sums, sums)
-        self.norms[clusters] = np.sqrt(squared)
-        self.dots[clusters] = dots
-        dots *= 2
-        dots += (squared + 1)[:, None]
-        np.maximum(dots, 0, out=dots)
-        np.sqrt(dots, out=dots)
-        dots -= self.norms[clusters][:, None]
-        dots[self.sizes[clusters] >= self.max_size] = -np.inf
-        dots[position[owner], inside] = -np.inf
-        self.joins[clusters] = dots
+        sizes = self.sizes[clusters]
+        starts = np.cumsum(sizes) - sizes
+        self.members[clusters] = -1
+        self.members[owner, np.arange(len(inside)) - np.repeat(starts, sizes)] = inside
+        squared = np.add.reduceat(self.dots[owner, inside], starts)
+        self.norms[clusters] = np.sqrt(np.maximum(squared, 0))
+        joins = 2 * self.dots[clusters]
+        joins += (squared + 1)[:, None]
+        np.maximum(joins, 0, out=joins)
+        np.sqrt(joins, out=joins)
+        joins -= self.norms[clusters][:, None]
+        joins[sizes >= self.max_size] = -np.inf
+        joins[np.repeat(np.arange(len(clusters)), sizes), inside] = -np.inf
+        self.joins[clusters] = joins
 
-    def _find_nearest(self) -> None:
-        n = len(self.points)
-        self.similarity = self.points @ self.points.T
-        take = min(NEAREST + 1, n)
-        self.nearest = np.concatenate(
-            [
-                np.argpartition(-self.similarity[b : b + BLOCK], take - 1, axis=1)[:, :take]
-                for b in range(0, n, BLOCK)
-            ]
-        )
+
+def _nearest(similarity: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Return the points most similar to each point, itself among them (n x near)."""
+    n = len(similarity)
+    take = min(NEAREST + 1, n)
+    blocks = range(0, n, BLOCK)
+    return np.concatenate(
+        [
+            np.argpartition(similarity[b : b + BLOCK], n - take, axis=1)[:, n - take :]
+            for b in blocks
+        ]
+    )

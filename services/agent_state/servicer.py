@@ -7,7 +7,8 @@ from matrix.agent_state.v1.service_pb2_grpc import AgentStateServiceServicer
 
 from services.agent_state.intake import Intake, LineError, SocietyImport
 from services.agent_state.queries import PopulationQueries, SocietyQueries, WatchedAction
-from services.agent_state.views import AgentProfile, AgentSummary, GroupSummary, Population
+from services.agent_state.roster import GroupListing
+from services.agent_state.views import AgentProfile, AgentSummary, Population
 from services.events import PopulationSet, codec
 from services.events.topics import POPULATION
 from services.runtime.answering import Replicas, anywhere, everywhere, rpc
@@ -35,14 +36,13 @@ PERMISSIONS: dict[str, Permission] = {
 
 _PROFILE = Codec(AgentProfile, pb.AgentProfile)
 _AGENT = Codec(AgentSummary, pb.AgentSummary)
-_GROUP = Codec(GroupSummary, pb.GroupSummary)
 _POPULATION = Codec(Population, pb.Population)
 _ERROR = Codec(LineError, pb.LineError)
 _ACTION = Codec(WatchedAction, pb.WatchActionsResponse)
 
 _GET_AGENT = rpc(f"{_SERVICE}/GetAgent", pb.GetAgentResponse)
 _LIST_AGENTS = rpc(f"{_SERVICE}/ListAgents", pb.ListAgentsResponse)
-_LIST_GROUPS = rpc(f"{_SERVICE}/ListGroups", pb.ListGroupsResponse)
+_GET_POPULATION = rpc(f"{_SERVICE}/GetPopulation", pb.GetPopulationResponse)
 
 
 _PAGE, _MOST = 100, 1000
@@ -62,6 +62,7 @@ class AgentStateServicer(AgentStateServiceServicer):
         clock: Clock,
     ) -> None:
         self._society = society
+        self._groups = GroupListing(society, population, peers)
         self._population = population
         self._importing = importing
         self._publisher = publisher
@@ -72,7 +73,7 @@ class AgentStateServicer(AgentStateServiceServicer):
     async def ImportAgents(
         self, request: AsyncIterator[pb.ImportAgentsRequest], context: Context
     ) -> pb.ImportAgentsResponse:
-        """Make a society of the profiles of a stream."""
+        """Make a society of the profiles of a stream, or have them join the one that is here."""
         report = await self._importing.run(await _intake(request))
         return pb.ImportAgentsResponse(
             agents=report.society.agents,
@@ -80,6 +81,10 @@ class AgentStateServicer(AgentStateServiceServicer):
             regions=report.society.regions,
             errors=[_ERROR.to_message(error) for error in report.errors],
             refused=report.refused,
+            joined=report.joined,
+            joined_groups=report.joined_groups,
+            founded_groups=report.founded_groups,
+            present=report.present,
         )
 
     async def GetAgent(self, request: pb.GetAgentRequest, context: Context) -> pb.GetAgentResponse:
@@ -111,19 +116,7 @@ class AgentStateServicer(AgentStateServiceServicer):
         self, request: pb.ListGroupsRequest, context: Context
     ) -> pb.ListGroupsResponse:
         """Return a page of groups."""
-        size = page_size(request.page_size, _PAGE, _MOST)
-        after = page_start("groups", request.page_token)
-        own = self._society.groups(after, size + 1, request.region)
-        here = pb.ListGroupsResponse(groups=map(_GROUP.to_message, own))
-        pages = await everywhere(here, self._peers, _LIST_GROUPS, request, context)
-        groups, token = page_of(
-            "groups",
-            [page.groups for page in pages],
-            lambda group: group.group_id,
-            size,
-            any(page.next_page_token for page in pages),
-        )
-        return pb.ListGroupsResponse(groups=groups, next_page_token=token)
+        return await self._groups.page(request, context)
 
     async def SetPopulation(
         self, request: pb.SetPopulationRequest, context: Context
@@ -132,19 +125,34 @@ class AgentStateServicer(AgentStateServiceServicer):
         most = request.max_agents if request.HasField("max_agents") else None
         if most is not None and most < 0:
             raise Rejected(f"max_agents {most}: give 0 or more, or leave it out for no limit")
-        limit = PopulationSet(most, self._clock())
+        least = request.min_agents
+        if least < 0:
+            raise Rejected(f"min_agents {least}: give 0 or more")
+        if most is not None and least > most:
+            raise Rejected(
+                f"min_agents {least} is above max_agents {most}: give at most as many as may be "
+                "active"
+            )
+        limit = PopulationSet(most, self._clock(), least)
         await self._publisher.publish([codec.to_record(POPULATION, "limits", limit)])
         self._population.set_limit(limit)
-        return pb.SetPopulationResponse(population=self._size())
+        return pb.SetPopulationResponse(population=await self._size(context))
 
     async def GetPopulation(
         self, request: pb.GetPopulationRequest, context: Context
     ) -> pb.GetPopulationResponse:
         """Return how large the society is."""
-        return pb.GetPopulationResponse(population=self._size())
+        return pb.GetPopulationResponse(population=await self._size(context))
 
-    def _size(self) -> pb.Population:
-        size: pb.Population = _POPULATION.to_message(self._population.population())
+    async def _size(self, context: Context) -> pb.Population:
+        population = self._population
+        society = population.society
+        shifts = society.shifts if society is not None else ()
+        active = self._society.active(population.wanted, population.rank_limit, shifts)
+        size: pb.Population = _POPULATION.to_message(population.population(active))
+        here, request = pb.GetPopulationResponse(population=size), pb.GetPopulationRequest()
+        answers = await everywhere(here, self._peers, _GET_POPULATION, request, context)
+        size.active_agents = sum(answer.population.active_agents for answer in answers)
         return size
 
     async def WatchActions(self, request: pb.WatchActionsRequest, context: Context) -> None:
@@ -166,7 +174,7 @@ async def _intake(requests: AsyncIterator[pb.ImportAgentsRequest]) -> Intake:
                 f"got {part or 'an empty message'} {'first' if intake is None else 'after it'}"
             )
         if intake is None:
-            intake = Intake(request.options.seed)
+            intake = Intake(request.options.seed, request.options.join)
         else:
             intake.add(request.profile)
     if intake is None:

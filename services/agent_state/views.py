@@ -1,9 +1,11 @@
 """People, groups and the population as they are shown to callers."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from services.agent_state.domain import Agent, GroupState
+from services.events import RankShift
+from services.events.ranks import shifted
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,9 @@ class GroupSummary:
     agents: int
     rank: int
     step: int
+    centroid: bytes = b""
+    founding_rank: int = 0
+    agent_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,12 @@ class Population:
     regions: Mapping[str, int] = field(default_factory=dict)
     max_agents: int | None = None
     imported_at: float = 0.0
+    min_agents: int = 0
+    target_agents: int | None = None
+    active_agents: int = 0
+    """Of the groups that may go on now, on this replica."""
+    reason: str = ""
+    decided_at: float = 0.0
 
 
 def profile_of(agent: Agent, state: GroupState) -> AgentProfile:
@@ -101,14 +112,24 @@ def summary_of(agent: Agent, state: GroupState) -> AgentSummary:
     )
 
 
-def group_summary_of(state: GroupState) -> GroupSummary:
-    """Return a group in brief."""
+def group_summary_of(
+    state: GroupState, shifts: Sequence[RankShift] = (), seats: bool = False
+) -> GroupSummary:
+    """Return a group in brief; `shifts` of ranks, `seats`: and what a join needs to know."""
     group = state.group
-    return GroupSummary(
+    summary = GroupSummary(
         group.group_id,
         group.region,
         group.description,
         len(state.agents),
-        group.rank,
+        shifted(group.rank, shifts),
         state.applied_step,
+    )
+    if not seats:
+        return summary
+    return replace(
+        summary,
+        centroid=state.centroid,
+        founding_rank=group.rank,
+        agent_ids=tuple(agent.agent_id for agent in state.agents),
     )

@@ -149,6 +149,10 @@ def population(
     max_agents: Annotated[
         int | None, typer.Option(min=0, help="How many people may be active; 0 stops all.")
     ] = None,
+    min_agents: Annotated[
+        int | None,
+        typer.Option(min=0, help="So many may be active however busy the model server is."),
+    ] = None,
     no_limit: Annotated[bool, typer.Option("--no-limit", help="Everybody may be active.")] = False,
     as_json: JsonOption = False,
     server: ServerOption = "",
@@ -156,7 +160,8 @@ def population(
 ) -> None:
     """Show how large the society is, or set how many of it may be active.
 
-    A lower limit takes effect as groups end their current step; nobody is forgotten.
+    Between the two limits, as many are as keep the model server saturated; what is not given stays
+    as it is. A lower limit takes effect as groups end their current step; nobody is forgotten.
 
     Example: `matrix agents population --max-agents 500`
     """
@@ -165,11 +170,16 @@ def population(
 
     async def asked() -> Any:
         async with connected(server, ca) as platform:
-            if no_limit or max_agents is not None:
-                change = pb.SetPopulationRequest(max_agents=max_agents)
-                return (await platform.ask(SERVICE, "SetPopulation", change)).population
             request = pb.GetPopulationRequest()
-            return (await platform.ask(SERVICE, "GetPopulation", request)).population
+            known = (await platform.ask(SERVICE, "GetPopulation", request)).population
+            if not (no_limit or max_agents is not None or min_agents is not None):
+                return known
+            kept = known.max_agents if known.HasField("max_agents") and not no_limit else None
+            change = pb.SetPopulationRequest(
+                max_agents=kept if max_agents is None else max_agents,
+                min_agents=known.min_agents if min_agents is None else min_agents,
+            )
+            return (await platform.ask(SERVICE, "SetPopulation", change)).population
 
     found = asyncio.run(asked())
     if as_json:
@@ -184,9 +194,19 @@ def population(
         ("groups", found.groups),
         ("regions", regions),
         ("may be active", limit),
+        ("may always be", f"{found.min_agents:,}"),
+        ("are to be active", _target(found)),
+        ("are active", f"{found.active_agents:,}, where a dataset wants them"),
         ("imported (UTC)", moment(found.imported_at)),
     ]
     output.print(facts(rows))
+
+
+def _target(found: pb.Population) -> str:
+    if not found.HasField("target_agents"):
+        return "as many as may be"
+    since = moment(found.decided_at)
+    return f"{found.target_agents:,}, so that the model server is full ({found.reason}, {since})"
 
 
 @agents.command()

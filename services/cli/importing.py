@@ -27,14 +27,18 @@ def import_agents(
         Path, typer.Argument(help="JSONL, CSV or Parquet with name, description, actions.")
     ],
     seed: Annotated[int, typer.Option(help="Of the grouping.")] = 0,
+    join: Annotated[
+        bool, typer.Option("--join", help="Add to the society that is there already.")
+    ] = False,
     as_json: JsonOption = False,
     server: ServerOption = "",
     ca: CaOption = None,
 ) -> None:
-    """Make a society of the profiles in a file; a platform has one, once.
+    """Make a society of the profiles in a file; a platform has one.
 
     Lines that cannot be used are told and passed over. Importing the same file again changes
-    nothing, so an import that broke off is simply repeated.
+    nothing, so an import that broke off is simply repeated. With --join, the people of another
+    file join the society while it is at work: each the nearest group with room, or a new one.
 
     Example: `matrix agents import people.jsonl --seed 7`
     """
@@ -42,7 +46,7 @@ def import_agents(
     for problem in found.problems[:_PROBLEMS_TOLD]:
         tell(f"not imported: {harmless(str(problem))}")
     _tell_rest(len(found.problems))
-    made = asyncio.run(_import(server, ca, found.profiles, seed))
+    made = asyncio.run(_import(server, ca, found.profiles, seed, join))
     for error in made.errors[:_PROBLEMS_TOLD]:
         # The server counts what it was sent; lines of the file were told above.
         person = found.profiles[error.line - 1].profile_id if error.line else "somebody"
@@ -53,6 +57,11 @@ def import_agents(
         return
     refused = len(found.problems) + made.refused
     regions = counted(len(made.regions), "region")
+    if made.joined or made.present:
+        tell(
+            f"{made.joined:,} people joined: {counted(made.joined_groups, 'group')} took some in, "
+            f"{made.founded_groups:,} new; {made.present:,} were there before"
+        )
     tell(
         f"{made.agents:,} people in {counted(made.groups, 'group')} and {regions}, "
         f"{refused:,} not imported"
@@ -65,7 +74,7 @@ def _tell_rest(problems: int) -> None:
 
 
 async def _import(
-    server: str, ca: Path | None, profiles: Sequence[Profile], seed: int
+    server: str, ca: Path | None, profiles: Sequence[Profile], seed: int, join: bool
 ) -> pb.ImportAgentsResponse:
     hidden = not console.is_terminal
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -78,7 +87,7 @@ async def _import(
                 label = "sent; the platform takes them in" if last else "sending"
                 bar.update(task, completed=count, description=label)
 
-            parts = import_parts(profiles, seed, sent)
+            parts = import_parts(profiles, seed, sent, join)
             answer: pb.ImportAgentsResponse = await platform.ask(
                 SERVICE, "ImportAgents", parts, None
             )
@@ -86,10 +95,10 @@ async def _import(
 
 
 async def import_parts(
-    profiles: Sequence[Profile], seed: int, sent: Callable[[int], None]
+    profiles: Sequence[Profile], seed: int, sent: Callable[[int], None], join: bool = False
 ) -> AsyncIterator[pb.ImportAgentsRequest]:
     """Yield an import as the service takes it; `sent` is told how many were taken up."""
-    yield pb.ImportAgentsRequest(options=pb.ImportOptions(seed=seed))
+    yield pb.ImportAgentsRequest(options=pb.ImportOptions(seed=seed, join=join))
     for number, profile in enumerate(profiles, 1):
         fields = {
             "id": profile.profile_id,

@@ -92,7 +92,8 @@ class RunView:
             parts = [p.phase]
         elif not p.judged:
             born = f"{society.born}/{society.agents} agents born"
-            parts = [born, counted(p.steps, "step"), counted(p.scenarios, "scenario")]
+            parts = [born, f"{p.active:,} of {society.agents:,} agents active"]
+            parts += [counted(p.steps, "step"), counted(p.scenarios, "scenario")]
         else:
             parts = [f"{p.accepted}/{p.size} samples", f"{p.rejected.total()} rejected"]
         in_flight = counted(p.in_flight(), "call")
@@ -123,11 +124,15 @@ class RunView:
             table.add_row("candidates", f"{p.claimed:,}, {p.claimed - p.judged:,} of them in work")
             table.add_row("scenarios", f"{p.scenarios:,} from {counted(p.steps, 'step')}")
             born = f"{society.born:,} of {society.agents:,} born"
+            acting = f"{p.active:,} of {society.agents:,} agents active"
+            if society.target is not None:
+                acting += f", as the model server allows {society.target:,}"
             active = society.groups - p.resting - p.parked
             groups = f"{active:,} active, {p.resting:,} resting, {p.parked:,} parked"
             table.add_row("agents", f"{born}; {counted(society.groups, 'group')}: {groups}")
             per = society.deliveries / society.routed if society.routed else 0.0
             actions = tally(society.actions) or "none"
+            table.add_row("", acting)
             table.add_row("actions", f"{actions}; {per:.2f} deliveries per action")
         table.add_row("model", Text(p.model or "none yet"))
         pace = f"{calls:.1f}/s, {tokens:,.0f} tokens/s"

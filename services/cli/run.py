@@ -53,7 +53,9 @@ class CommunicationChoice(StrEnum):
 
 
 def run(
-    agents: Annotated[int, typer.Option(min=1, help="People of the society.")] = 25,
+    agents: Annotated[
+        int, typer.Option(min=1, help="People of the society; with more than before, they join it.")
+    ] = 25,
     samples: Annotated[int, typer.Option(min=1, help="Accepted samples to make.")] = 12,
     kind: Annotated[str, typer.Option(help="Dataset kind: a folder of services/kinds.")] = "sft",
     requirement: Annotated[
@@ -164,7 +166,7 @@ def run(
     if not outcome.complete:
         console.print(
             f"The society came to rest with {outcome.accepted} of {outcome.size} samples: its "
-            "scenarios are used up. Run it in another --out with more --agents.",
+            "scenarios are used up. Run it again with more --agents: they join the society.",
             style="yellow",
             highlight=False,
         )

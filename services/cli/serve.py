@@ -38,4 +38,3 @@ def serve(
     module = importlib.import_module(f"services.{service.name}.__main__")
     runtime = importlib.import_module("services.runtime.service")
     raise typer.Exit(runtime.main(module.NAME, module.compose))
-

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from services.events.society import AgentsJoined, GroupFounded
+
 
 @dataclass(frozen=True, slots=True)
 class Appetite:
@@ -11,6 +13,14 @@ class Appetite:
     region: str
     hungry: bool
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RankShift:
+    """How far the ranks above one moved since they were given."""
+
+    above: int
+    by: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +33,20 @@ class SocietyImported:
     refused: int
     fingerprint: str
     imported_at: float = 0.0
+    joins: int = 0
+    shifts: tuple[RankShift, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JoinDecided:
+    """Who joins which group, and which groups are founded."""
+
+    number: int
+    decision_id: str
+    founded: tuple[GroupFounded, ...] = ()
+    joined: tuple[AgentsJoined, ...] = ()
+    society: SocietyImported | None = None
+    carried_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +55,19 @@ class PopulationSet:
 
     max_agents: int | None
     set_at: float
+    min_agents: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PopulationTarget:
+    """How many agents are to be active, so that the model server is just saturated."""
+
+    active_agents: int | None
+    reason: str
+    decided_at: float
+    running: float = 0.0
+    backlog: float = 0.0
+    slots: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,16 @@ class GroupFounded:
 
     group: Group
     newcomers: tuple[Newcomer, ...]
+    centroid: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentsJoined:
+    """People join a group."""
+
+    group_id: str
+    newcomers: tuple[Newcomer, ...]
+    neighbours: tuple[Neighbour, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,12 @@ class Topic:
 OBSERVATIONS_DELIVERED = Topic(
     "matrix.observations-delivered.v1",
     "group",
-    (events.ObservationsDelivered, events.GroupFounded),
+    (events.ObservationsDelivered, events.GroupFounded, events.AgentsJoined),
 )
 AGENTS_ACTED = Topic(
     "matrix.agents-acted.v1",
     "group",
-    (events.AgentsActed, events.MessagesForwarded, events.GroupFounded),
+    (events.AgentsActed, events.MessagesForwarded, events.GroupFounded, events.AgentsJoined),
 )
 """All that a modulator takes in: one topic, so that who owns a group's modulator owns all of it."""
 STEP_COMPLETED = Topic("matrix.step-completed.v1", "group", (events.StepCompleted,))
@@ -52,7 +52,13 @@ DATASETS = Topic("matrix.datasets.v1", "dataset", (events.DatasetDeclared,), com
 POPULATION = Topic(
     "matrix.population.v1",
     "what is controlled",
-    (events.Appetite, events.SocietyImported, events.PopulationSet),
+    (
+        events.Appetite,
+        events.SocietyImported,
+        events.PopulationSet,
+        events.PopulationTarget,
+        events.JoinDecided,
+    ),
     compacted=True,
 )
 MODEL_ANSWERS = Topic("matrix.model-answers.v1", "unit of work and call", compacted=True)

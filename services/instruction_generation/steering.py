@@ -21,9 +21,9 @@ import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from random import Random
 
 import numpy as np
+import numpy.typing as npt
 
 from services.events import Requirement, SampleJudged
 
@@ -45,6 +45,7 @@ DRAWS = 64
 """Times that the strata are drawn to tell how often each is among the better half."""
 NO_FAULT = frozenset(("quota_full", "deleted"))
 """Reasons that say nothing about a requirement."""
+Floats = npt.NDArray[np.float64]
 _ANY: tuple[str, object] = ("any", "")
 
 
@@ -75,6 +76,9 @@ class _Tally:
             return 0.0
         mean = (self.tokens + COST_STRENGTH * usual) / (self.candidates + COST_STRENGTH)
         return math.log(max(CHEAPEST, mean / usual))
+
+
+_NOTHING = _Tally()
 
 
 def _tallies() -> defaultdict[Hashable, _Tally]:
@@ -122,25 +126,35 @@ class Outcomes:
         The log-odds of the prior's mean are those of all candidates, and what each trait of the
         requirement adds to them; verdicts of other strata count `ELSEWHERE`.
         """
-        usual = self._log_odds(_ANY, steer)
-        added = [self._log_odds(trait, steer) - usual for trait in _traits_of(requirement)]
-        prior = 1 / (1 + math.exp(-usual - sum(added)))
-        seen = self._seen(stratum, requirement)
-        reward = seen.reward(steer)
-        return STRENGTH * prior + reward, STRENGTH * (1 - prior) + seen.candidates - reward
+        alphas, betas, _ = self._estimates(stratum, [requirement], steer)
+        return float(alphas[0]), float(betas[0])
 
     def cost(self, stratum: str, requirement: Requirement) -> float:
         """Return the mean tokens of a candidate over the usual ones, at least `CHEAPEST`.
 
         The prior is what each trait of the requirement adds, as with rewards.
         """
-        usual = self._usual_tokens
-        if not usual:
-            return 1.0
-        prior = sum([self._log_cost(trait, usual) for trait in _traits_of(requirement)])
-        seen = self._seen(stratum, requirement)
-        sums = seen.tokens / usual + COST_STRENGTH * max(CHEAPEST, math.exp(prior))
-        return max(CHEAPEST, sums / (seen.candidates + COST_STRENGTH))
+        return float(self._estimates(stratum, [requirement], "acceptance")[2][0])
+
+    def _estimates(
+        self, stratum: str, requirements: Sequence[Requirement], steer: str
+    ) -> tuple[Floats, Floats, Floats]:
+        """Return alpha, beta and cost of each requirement: of all at once, for each claim asks."""
+        usual, tokens = self._log_odds(_ANY, steer), self._usual_tokens
+        traits = [_traits_of(requirement) for requirement in requirements]
+        odds = np.array([[self._log_odds(trait, steer) for trait in own] for own in traits])
+        priors = 1 / (1 + np.exp(-usual - (odds - usual).sum(axis=1)))
+        candidates, rewards, spent = np.array(
+            [self._seen(stratum, requirement.requirement_id, steer) for requirement in requirements]
+        ).T
+        alphas = STRENGTH * priors + rewards
+        betas = STRENGTH * (1 - priors) + candidates - rewards
+        if not tokens:
+            return alphas, betas, np.ones(len(requirements))
+        logs = np.array([[self._log_cost(trait, tokens) for trait in own] for own in traits])
+        expected = np.maximum(CHEAPEST, np.exp(logs.sum(axis=1)))
+        costs = (spent / tokens + COST_STRENGTH * expected) / (candidates + COST_STRENGTH)
+        return alphas, betas, np.maximum(CHEAPEST, costs)
 
     def _log_odds(self, trait: Hashable, steer: str) -> float:
         key = (steer, trait)
@@ -153,14 +167,13 @@ class Outcomes:
             self._logs[trait] = self._traits[trait].log_cost(usual)
         return self._logs[trait]
 
-    def _seen(self, stratum: str, requirement: Requirement) -> _Tally:
-        """Return the sums of a requirement, with those of other strata at what they count."""
-        name = requirement.requirement_id
-        own, every = self._own[stratum, name], self._all[name]
-        return _Tally(
+    def _seen(self, stratum: str, name: str, steer: str) -> tuple[float, float, float]:
+        """Return candidates, rewards and tokens of a requirement; elsewhere they count less."""
+        own, every = self._own.get((stratum, name), _NOTHING), self._all.get(name, _NOTHING)
+        reward, rewards = own.reward(steer), every.reward(steer)
+        return (
             own.candidates + ELSEWHERE * (every.candidates - own.candidates),
-            own.accepted + ELSEWHERE * (every.accepted - own.accepted),
-            own.learnt + ELSEWHERE * (every.learnt - own.learnt),
+            reward + ELSEWHERE * (rewards - reward),
             own.tokens + ELSEWHERE * (every.tokens - own.tokens),
         )
 
@@ -190,14 +203,10 @@ class Outcomes:
             return requirements[number % len(requirements)]
         if number % FLOOR == 0:
             return requirements[number // FLOOR % len(requirements)]
-        random = Random(seed)
-
-        def drawn(requirement: Requirement) -> float:
-            reward = random.betavariate(*self.posterior(stratum, requirement, steer))
-            return reward / self.cost(stratum, requirement)
-
-        best = sorted(requirements, key=drawn, reverse=True)
-        return random.choice(best[: max(1, len(best) // 2)])
+        alphas, betas, costs = self._estimates(stratum, requirements, steer)
+        random = np.random.default_rng(seed % (1 << 64))
+        best = (-random.beta(alphas, betas) / costs).argsort(kind="stable")
+        return requirements[int(best[random.integers(max(1, len(best) // 2))])]
 
     def value(self, stratum: str, steer: str) -> float:
         """Return what a candidate of a stratum brings per token, beside the usual: about 1.

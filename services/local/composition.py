@@ -11,6 +11,8 @@ import services.scenario_extraction
 from services.agent_state.application import Society
 from services.agent_state.codec import GROUP_STATE
 from services.agent_state.consumer import SocietyConsumer
+from services.agent_state.population_control import START_AGENTS, ModelDemand, PopulationControl
+from services.agent_state.queries import PopulationQueries
 from services.events import topics as t
 from services.events.dead_letters import DeadLetterTopic
 from services.instruction_generation.application import Generation
@@ -33,6 +35,7 @@ from services.runtime.journal import ModelJournal
 from services.runtime.metrics import Metrics
 from services.runtime.ports import ChatModel, Clock, Embedder
 from services.runtime.prompts import Prompt, load_prompts
+from services.runtime.resting import AWAKE_GROUPS
 from services.runtime.state import Changelog
 from services.runtime.worker import Route, Worker
 from services.scenario_extraction.application import Extraction
@@ -62,6 +65,8 @@ class Composition:
         benchmarks: ContaminationIndex | None = None,
         held_out: bool = False,
         workbench: Workbench | None = None,
+        demand: ModelDemand | None = None,
+        start_agents: int = START_AGENTS,
     ) -> None:
         self.log = log
         self.embedder = embedder
@@ -70,20 +75,20 @@ class Composition:
         self.journal = ModelJournal(t.MODEL_ANSWERS.name, model, log, seeded, metrics.model)
         society = metrics.society
         self.society = Society(
-            Changelog(t.AGENTS.name, GROUP_STATE, log),
+            Changelog(t.AGENTS.name, GROUP_STATE, log, AWAKE_GROUPS),
             self.journal,
             embedder,
             prompts_of(services.agent_state),
             society,
         )
         self.modulation = Modulation(
-            Changelog(t.GROUPS.name, MODULATOR_STATE, log),
+            Changelog(t.GROUPS.name, MODULATOR_STATE, log, AWAKE_GROUPS),
             self.journal,
             Router(prompts_of(services.message_modulation), communication),
             society,
         )
         self.extraction = Extraction(
-            Changelog(t.WINDOWS.name, WINDOW_STATE, log),
+            Changelog(t.WINDOWS.name, WINDOW_STATE, log, AWAKE_GROUPS),
             self.journal,
             embedder,
             prompts_of(services.scenario_extraction),
@@ -115,6 +120,19 @@ class Composition:
             "message_modulation": [*modulation.routes(), *modulation.broadcasts()],
             "agent_state": SocietyConsumer(self.society, log).routes(),
         }
+        self._population = PopulationQueries()
+        self._control: PopulationControl | None = None
+        if demand is not None:
+            self._control = PopulationControl(
+                self._population,
+                demand,
+                log,
+                lambda: True,
+                metrics,
+                clock,
+                start_agents=start_agents,
+            )
+            routes["population_control"] = self._population.broadcasts()
         self.sources = {
             name: log.consumer(name, [route.topic for route in own]) for name, own in routes.items()
         }
@@ -140,9 +158,12 @@ class Composition:
     async def restore(self) -> None:
         """Take over the state that earlier processes left in the log."""
         history = self.log.history
-        self.society.groups.restore(await history(t.AGENTS.name))
-        self.modulation.groups.restore(await history(t.GROUPS.name))
-        self.extraction.windows.restore(await history(t.WINDOWS.name))
+        self._population.restore(await history(t.POPULATION.name))
+        if self._control is not None:
+            await self._control.begin()
+        for changelog in (self.society.groups, self.modulation.groups, self.extraction.windows):
+            async for batch in self.log.batches(changelog.topic):
+                changelog.restore(batch)
         self.journal.restore(await history(t.MODEL_ANSWERS.name))
         datasets = await history(t.DATASETS.name)
         verdicts = await history(t.SAMPLES_JUDGED.name)
@@ -154,14 +175,6 @@ class Composition:
         self._modulation_consumer.restore(population)
         await self._modulation_consumer.release_parked()
         await self._filtering_consumer.release_due()
-        self.count()
-
-    def count(self) -> None:
-        """Bring the gauges up to date."""
-        states = [state for _, state in self.society.groups.items()]
-        self.metrics.society.groups = len(states)
-        self.metrics.society.agents = sum(len(state.agents) for state in states)
-        self.metrics.society.born = sum(a.born for state in states for a in state.agents)
 
     @property
     def idle(self) -> bool:
@@ -172,6 +185,7 @@ class Composition:
             and self.generation.idle
             and self.writer_source.lag == 0
             and not self.writer.busy
+            and not (self._control is not None and self.modulation.holds_back)
         )
 
     async def work(self, hands: int) -> None:
@@ -179,6 +193,8 @@ class Composition:
         tasks = [asyncio.create_task(w.run(), name=n) for n, w in self.workers.items()]
         tasks.append(asyncio.create_task(self.generation.work(hands), name="claims"))
         tasks.append(asyncio.create_task(self.writer.run(), name="dataset-writer"))
+        if self._control is not None:
+            tasks.append(asyncio.create_task(self._control.run(), name="population-control"))
         try:
             # Not gather: cancelled, it cancels them, and a second time would break off their ends.
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

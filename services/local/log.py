@@ -8,7 +8,7 @@ import asyncio
 import functools
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +19,9 @@ from services.runtime.ports import Delivery, Record
 __all__ = ["Log", "LogConsumer", "LogError"]
 
 T = TypeVar("T")
+
+_BATCH = 256
+"""Messages that are read at once."""
 
 
 class Log:
@@ -89,6 +92,14 @@ class Log:
         for partition in range(self.partitions):
             messages += await self.read(topic, partition, 0, -1)
         return messages
+
+    async def batches(self, topic: str) -> AsyncIterator[list[Delivery]]:
+        """Yield the same piece by piece, for a topic that may be larger than the memory."""
+        for partition in range(self.partitions):
+            offset = 0
+            while batch := await self.read(topic, partition, offset, _BATCH):
+                yield batch
+                offset = batch[-1].offset + 1
 
     def end(self, topic: str, partition: int) -> int:
         """Return the offset that the next message of a partition will get."""

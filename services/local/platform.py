@@ -3,11 +3,11 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from services.agent_state.profile_files import ProfileImport
-from services.events import codec
+from services.events import SocietyImported, codec
 from services.events.topics import DATASETS, TOPICS
 from services.kinds import find_kind, load_kinds
 from services.local.composition import Composition
@@ -17,7 +17,13 @@ from services.local.orders import check_order, described, ignored, new_order, ne
 from services.local.progress import Progress
 from services.local.run_directory import Identity, RunDirectory
 from services.local.settings import RunSettings
-from services.local.society import chosen_profiles, import_society, known_society
+from services.local.society import (
+    chosen_profiles,
+    fingerprint_of,
+    import_society,
+    join_society,
+    known_society,
+)
 from services.reward_filtering.contamination import benchmark_index
 from services.reward_filtering.export import SAMPLE_SCHEMA
 from services.reward_filtering.workbench import Workbench
@@ -63,6 +69,9 @@ class Platform:
         progress.dataset = settings.dataset
         self._tell = tell
         self._clock = clock
+        self._society: SocietyImported | None = None
+        self._found: SocietyImported | None = None
+        """As it was at the start."""
 
     async def run(self) -> Outcome:
         """Fill the order.
@@ -95,7 +104,8 @@ class Platform:
                     deterministic=settings.deterministic,
                     embedding=models.embedding,
                 )
-                shown = settings.dataset in directory.claim(identity).finished
+                claimed = _as_it_was(directory, identity, settings, profiles)
+                shown = settings.dataset in directory.claim(claimed).finished
                 log = Log(directory.log_path, {x.name for x in TOPICS if x.compacted})
                 try:
                     composition = Composition(
@@ -111,32 +121,47 @@ class Platform:
                         benchmarks=benchmarks,
                         held_out=bool(settings.model.held_out),
                         workbench=workbench,
+                        demand=None if settings.deterministic else models.chat,
                     )
                     progress.phase = "reading the log"
                     await composition.restore()
-                    await self._begin(composition, profiles, fingerprint, models, shown)
+                    await self._settle(composition, profiles, claimed)
+                    if claimed != identity:
+                        directory.grow(identity)
+                    await self._begin(composition, models, shown)
                     directory.mark(settings.dataset, False)
                     progress.phase = "working"
                     return await self._fill(composition, directory.datasets)
                 finally:
                     await log.close()
 
-    async def _begin(
-        self,
-        composition: Composition,
-        profiles: ProfileImport,
-        fingerprint: str,
-        models: OpenModels,
-        shown: bool,
+    async def _settle(
+        self, composition: Composition, profiles: ProfileImport, claimed: Identity
     ) -> None:
-        """Have a society, and an order for it; tell what of both was there before."""
-        settings, progress, planner = self._settings, self._progress, composition.planner
-        society = found = await known_society(composition.log)
-        if society is None:
+        """Have a society of the profiles; `claimed` tells how many of them it began with."""
+        settings, progress = self._settings, self._progress
+        self._society = self._found = await known_society(composition.log)
+        if self._society is None:
             progress.phase = "importing profiles"
-            made = await import_society(composition, profiles, fingerprint, settings.seed)
+            first = replace(profiles, profiles=profiles.profiles[: claimed.agents])
+            made = await import_society(composition, first, claimed.profiles, settings.seed)
             progress.problems += [f"{r.profile_id}: {r.reason}" for r in made.refusals]
-            society = made.society
+            self._society = made.society
+        if claimed.agents < settings.agents:
+            progress.phase = "people join"
+            report = await join_society(composition, profiles, settings.seed)
+            progress.problems += [f"{r.profile_id}: {r.reason}" for r in report.refusals]
+            self._society = report.society
+            self._tell(
+                f"{report.joined} people joined: {len(report.joined_groups)} groups took some in, "
+                f"{len(report.founded_groups)} are new"
+            )
+
+    async def _begin(self, composition: Composition, models: OpenModels, shown: bool) -> None:
+        """Have an order for the society; tell what of both was there before."""
+        settings, progress, planner = self._settings, self._progress, composition.planner
+        society, found = self._society, self._found
+        assert society is not None
         regions, known = dict(society.regions), planner.datasets.get(settings.dataset)
         order = (
             new_order(
@@ -156,7 +181,7 @@ class Platform:
         if found is not None:
             self._tell(
                 f"going on: {described(settings, known, shown, progress.accepted)}; "
-                f"{found.agents} agents, {progress.steps} steps, {progress.scenarios} scenarios"
+                f"{society.agents} agents, {progress.steps} steps, {progress.scenarios} scenarios"
             )
         if note := ignored(settings, known, shown):
             self._tell(note)
@@ -191,6 +216,21 @@ class Platform:
         progress.observe(composition)
         added = await asyncio.to_thread(table.count) - before
         return Outcome(name, progress.accepted, progress.size, added)
+
+
+def _as_it_was(
+    directory: RunDirectory, identity: Identity, settings: RunSettings, profiles: ProfileImport
+) -> Identity:
+    """Return the identity of a run as it began, if it is to grow now.
+
+    The profiles that it has must be the first ones of those that it is to have.
+    """
+    known = directory.manifest()
+    if known is None or known.identity.agents >= settings.agents:
+        return identity
+    agents = known.identity.agents
+    before = fingerprint_of(settings.profiles, profiles, agents)
+    return replace(identity, agents=agents, profiles=before)
 
 
 def mark_shown(out: Path, dataset: str) -> None:

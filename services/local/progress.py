@@ -32,6 +32,8 @@ class Progress:
     """Groups that wait for something to happen."""
     parked: int = 0
     """Groups whose region is not wanted now."""
+    active: int = 0
+    """Agents of the groups that are in a step."""
     in_flight: Callable[[], int] = lambda: 0
     """Calls that model servers are working on."""
     problems: list[str] = field(default_factory=list)
@@ -40,13 +42,14 @@ class Progress:
 
     def observe(self, composition: Composition) -> None:
         """Bring the counts up to date."""
-        planner, groups = composition.planner, composition.modulation.groups
+        planner, roster = composition.planner, composition.modulation.roster
         self.size = planner.datasets[self.dataset].size
         self.accepted = planner.accepted(self.dataset)
         self.judged = planner.judged(self.dataset)
         self.claimed = sum(p.claimed for p in planner.progress[self.dataset].values())
         self.rejected = planner.rejected[self.dataset]
         self.scenarios = sum(len(library.scenarios) for library in planner.libraries.values())
-        self.steps = sum(state.applied_step + 1 for state in groups.values())
-        self.resting = sum(state.resting for state in groups.values())
-        self.parked = sum(state.parked for state in groups.values())
+        # Many times a second: nobody looks through all groups for these.
+        self.steps, self.resting = roster.steps, roster.resting
+        self.parked = self.metrics.society.parked
+        self.active = self.metrics.society.active

@@ -139,6 +139,18 @@ class RunDirectory:
             )
         return known
 
+    def grow(self, identity: Identity) -> None:
+        """Note that the run has more people now.
+
+        Raises:
+            Rejected: the directory holds no run.
+            Retryable: the disk is full.
+        """
+        known = self.manifest()
+        if known is None:
+            raise Rejected(f"{self.path} holds no run")
+        self._write(replace(known, identity=identity))
+
     def mark(self, dataset: str, finished: bool) -> None:
         """Note whether a dataset's order was filled and shown.
 

@@ -20,6 +20,7 @@ from services.runtime.backbone import Backbone
 from services.runtime.grpc_server import Served
 from services.runtime.keeping import Restoring, keeper
 from services.runtime.prompts import load_prompts
+from services.runtime.resting import AWAKE_GROUPS
 from services.runtime.service import Composed, Membership, main
 from services.runtime.state import Changelog
 from services.runtime.streams import Fanout
@@ -39,7 +40,7 @@ def compose(backbone: Backbone) -> Composed:
         compacted=[t.GROUPS.name],
     )
     journal = backbone.journal(t.MESSAGE_MODULATION_ANSWERS.name, ownership)
-    groups = Changelog(t.GROUPS.name, MODULATOR_STATE, ownership)
+    groups = Changelog(t.GROUPS.name, MODULATOR_STATE, ownership, AWAKE_GROUPS)
     router = Router(prompts, backbone.settings.communication)
     modulation = Modulation(groups, journal, router, backbone.metrics.society)
     consumer = ModulationConsumer(modulation, ownership)

@@ -7,13 +7,16 @@ from dataclasses import replace
 from services.events import (
     AgentCard,
     AgentsActed,
+    AgentsJoined,
     Group,
     GroupFounded,
     MessagesForwarded,
     Observation,
     ObservationsDelivered,
+    SocietyImported,
     StepCompleted,
 )
+from services.events.limits import rank_limit
 from services.message_modulation.domain import (
     NEWS_KEPT,
     ModulatorState,
@@ -22,6 +25,7 @@ from services.message_modulation.domain import (
     inboxes,
     within_limit,
 )
+from services.message_modulation.roster import Roster
 from services.message_modulation.routing import Router
 from services.runtime.journal import ModelJournal, UnitOfWork
 from services.runtime.metrics import SocietyMetrics
@@ -47,19 +51,63 @@ class Modulation:
         """Regions whose groups are to run; the others' are parked at the end of their step."""
         self.max_agents: int | None = None
         """Agents that may be active; no limit when None."""
+        self.min_agents = 0
+        """Agents that may be active whatever the target is."""
+        self.target: int | None = None
+        """Agents that are to be active; as many as may be when None."""
+        self.society: SocietyImported | None = None
+        """As it is, or is about to be: how far the ranks of groups moved as people joined."""
         self._journal = journal
         self._router = router
         self._metrics = metrics
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self.roster = Roster(metrics)
+        groups.watch(self.roster.note)
 
     def set_wanted(self, region: str, wanted: bool) -> None:
         """Note whether the groups of a region are to run."""
         (self.wanted.add if wanted else self.wanted.discard)(region)
 
+    def set_society(self, society: SocietyImported) -> None:
+        """Note how far ranks moved; a society of before counts no more."""
+        if self.society is None or society.joins >= self.society.joins:
+            self.society = society
+
     def may_run(self, state: ModulatorState) -> bool:
         """Return whether a group is to go on: its region is wanted, and it is within the limit."""
-        return state.group.region in self.wanted and within_limit(
-            state.group, len(state.agents), self.max_agents
+        return state.group.region in self.wanted and self._within(state, self._limit())
+
+    def _within(self, state: ModulatorState, limit: int | None) -> bool:
+        shifts = self.society.shifts if self.society is not None else ()
+        return within_limit(state.group, len(state.agents), limit, shifts)
+
+    def _limit(self) -> int | None:
+        regions = self.society.regions if self.society is not None else {}
+        return rank_limit(self.target, self.min_agents, self.max_agents, regions, self.wanted)
+
+    def releasable(self) -> list[str]:
+        """Return the groups that are parked and may run."""
+        limit, found = self._limit(), []
+        for region in self.wanted:
+            # Those of a higher rank do not fit in when one does not.
+            for group_id in self.roster.parked(region):
+                state = self.groups.get(group_id)
+                if state is None or not self._within(state, limit):
+                    break
+                found.append(group_id)
+        return found
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether a group is parked only because the target leaves no room for it."""
+        limit = self._limit()
+        if limit == self.max_agents:
+            return False
+        first = (next(self.roster.parked(region), "") for region in self.wanted)
+        states = (state for group_id in first if (state := self.groups.get(group_id)) is not None)
+        return any(
+            self._within(state, self.max_agents) and not self._within(state, limit)
+            for state in states
         )
 
     async def found(self, founded: GroupFounded) -> ModulatorState:
@@ -79,6 +127,30 @@ class Modulation:
         )
         await self.groups.put(founded.group.group_id, state)
         return state
+
+    async def join(self, joined: AgentsJoined) -> ModulatorState | None:
+        """Take in who joined a group; one that rests goes on, since newcomers have plans.
+
+        Returns the state whose token is to be published, None where no such group was founded. A
+        repeat changes nothing.
+        """
+        state = self.groups.get(joined.group_id)
+        if state is None or not state.agents:
+            return None
+        present = {card.agent_id for card in state.agents}
+        cards = [
+            AgentCard(n.agent_id, n.name, n.headline)
+            for n in joined.newcomers
+            if n.agent_id not in present
+        ]
+        if not cards:
+            return state
+        grown = replace(state, agents=(*state.agents, *cards))
+        if state.resting:
+            token = ObservationsDelivered(joined.group_id, state.applied_step + 1)
+            grown = replace(grown, resting=False, parked=not self.may_run(grown), token=token)
+        await self.groups.put(joined.group_id, grown)
+        return grown
 
     async def route_step(self, acted: AgentsActed) -> Outcome:
         """Route what a group did, and prepare its next token; a repeat returns the same again."""

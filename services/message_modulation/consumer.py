@@ -6,11 +6,15 @@ from collections.abc import Iterable
 
 from services.events import (
     AgentsActed,
+    AgentsJoined,
     Appetite,
     GroupFounded,
+    JoinDecided,
     MessagesForwarded,
     ObservationsDelivered,
     PopulationSet,
+    PopulationTarget,
+    SocietyImported,
     codec,
 )
 from services.events.topics import (
@@ -51,6 +55,8 @@ class ModulationConsumer:
         event = codec.from_delivery(delivery)
         if isinstance(event, GroupFounded):
             await self._on_founded(event)
+        elif isinstance(event, AgentsJoined):
+            await self._on_joined(event)
         elif isinstance(event, MessagesForwarded):
             await self._on_forwarded(event)
         else:
@@ -62,6 +68,12 @@ class ModulationConsumer:
             state = await self._modulation.found(founded)
             await self._publish(state, [])
         await self._release(founded.group.group_id)
+
+    async def _on_joined(self, joined: AgentsJoined) -> None:
+        """Take in who joined a group."""
+        async with self._modulation.lock(joined.group_id):
+            await self._publish(await self._modulation.join(joined), [])
+        await self._release(joined.group_id)
 
     async def _on_acted(self, acted: AgentsActed) -> None:
         """Route a step."""
@@ -103,8 +115,15 @@ class ModulationConsumer:
             self._modulation.set_wanted(event.region, event.hungry)
         elif isinstance(event, PopulationSet):
             self._modulation.max_agents = event.max_agents
+            self._modulation.min_agents = event.min_agents
+        elif isinstance(event, PopulationTarget):
+            self._modulation.target = event.active_agents
         else:
-            return False
+            # At the decision already, so that the limit holds when the first newcomer comes.
+            society = event.society if isinstance(event, JoinDecided) else event
+            if not isinstance(society, SocietyImported):
+                return False
+            self._modulation.set_society(society)
         return True
 
     async def release_parked(self) -> None:
@@ -113,9 +132,8 @@ class ModulationConsumer:
         To be called too when the states of a partition were restored: what its groups waited for
         may have been said while nobody owned them.
         """
-        parked = [group_id for group_id, state in self._modulation.groups.items() if state.parked]
         # At once: each waits for two records to be durable.
-        await asyncio.gather(*map(self._release, parked))
+        await asyncio.gather(*map(self._release, self._modulation.releasable()))
 
     async def _release(self, group_id: str) -> None:
         # Publish first: after a crash in between, the token goes out again and is dropped there.

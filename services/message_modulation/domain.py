@@ -12,9 +12,11 @@ from services.events import (
     MessagesForwarded,
     Observation,
     ObservationsDelivered,
+    RankShift,
     RoutedAction,
     StepCompleted,
 )
+from services.events.ranks import shifted
 from services.runtime.ids import derived_id
 
 Communication = Literal["structured", "random", "none"]
@@ -48,14 +50,16 @@ class ModulatorState:
     completed: StepCompleted | None = None
 
 
-def within_limit(group: Group, agents: int, max_agents: int | None) -> bool:
+def within_limit(
+    group: Group, agents: int, max_agents: int | None, shifts: Sequence[RankShift] = ()
+) -> bool:
     """Return whether a group is among the first ones that `max_agents` agents leave room for.
 
     Ranks are partial sums of sizes: whatever the limit, those within it come first in the order of
     ranks and have together at most `max_agents` agents, and nobody has to count them. None: no
-    limit.
+    limit. Ranks are as the groups were founded; `shifts` tells how far they moved since.
     """
-    return max_agents is None or group.rank + agents <= max_agents
+    return max_agents is None or shifted(group.rank, shifts) + agents <= max_agents
 
 
 def listed(indices: object, count: int) -> list[int]:

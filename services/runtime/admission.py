@@ -1,6 +1,7 @@
 """Who may call a model server when: one gate a server, as far open as the server can take."""
 
 import asyncio
+import random
 from dataclasses import dataclass
 
 import aiohttp
@@ -63,4 +64,7 @@ class Admission:
                     load, self.gate.in_flight, self.gate.waiting, self.refused
                 )
             self.refused = False
-            await asyncio.sleep(_LOAD_SECONDS if self._concurrency.settled else _FIRST_SECONDS)
+            pause = _LOAD_SECONDS if self._concurrency.settled else _FIRST_SECONDS
+            # Not evenly: calls that all take the same time would be seen at the same moment of
+            # their round each time.
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))

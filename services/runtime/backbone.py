@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
+from services.runtime.admission import Demand
 from services.runtime.fencing import Fence
 from services.runtime.journal import ModelJournal
 from services.runtime.kafka_publisher import KafkaPublisher
@@ -116,6 +117,10 @@ class _LateModels:
     async def chat(self, role: Role, stage: str, request: ChatRequest) -> ChatAnswer:
         """Ask a model; see `ports.ChatModel`."""
         return await ProbedModel(self._there()).chat(role, stage, request)
+
+    def demand(self, role: Role) -> Demand:
+        """Return what is asked of the server of `role`, as of its last word."""
+        return self._there().demand(role)
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """Return one vector per text; see `ports.Embedder`."""

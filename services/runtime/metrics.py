@@ -38,6 +38,12 @@ class SocietyMetrics:
     routed: int = 0
     """Actions that went through routing."""
     scenarios: int = 0
+    active: int = 0
+    """Agents of the groups whose token is on its way: in a step, or about to be."""
+    parked: int = 0
+    """Groups whose token is held back: not wanted, or more than the population may be."""
+    target: int | None = None
+    """Agents that are to be active; None while nobody controls the population."""
 
 
 @dataclass(slots=True)

@@ -17,7 +17,6 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, S3Store
 
-from services.runtime.buckets import make_bucket
 from services.runtime.errors import Rejected
 from services.runtime.settings import ObjectStoreSettings
 from services.runtime.storage_errors import storage_errors
@@ -128,6 +127,9 @@ async def prepare_bucket(settings: ObjectStoreSettings, versioned: bool = True) 
         Rejected: it refuses our credentials, lacks a permission, or the name is another's.
     """
     if bucket := bucket_of(settings):
+        # Here: who writes to a directory needs no client of an object store, which is large.
+        from services.runtime.buckets import make_bucket
+
         await asyncio.to_thread(make_bucket, settings, bucket, versioned)
         return
     with storage_errors(settings.url):

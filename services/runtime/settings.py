@@ -137,6 +137,8 @@ class Settings(BaseSettings):
     """Files of benchmark items, separated by commas, that no instruction may repeat."""
     model_licences: str = ""
     """`model=licence,...` or a JSON object: licences of models, for the cards of exports."""
+    population_control: bool = True
+    """As many agents are active as keep the model server saturated; off: as many as may be."""
     max_pending: int = Field(default=256, ge=1)
     """Messages taken from the broker and not yet done."""
 

@@ -15,6 +15,7 @@ from services.runtime.backbone import Backbone
 from services.runtime.grpc_server import Served
 from services.runtime.keeping import Restoring, keeper
 from services.runtime.prompts import load_prompts
+from services.runtime.resting import AWAKE_GROUPS
 from services.runtime.service import Composed, Membership, main
 from services.runtime.state import Changelog
 from services.runtime.streams import Fanout
@@ -39,7 +40,7 @@ def compose(backbone: Backbone) -> Composed:
         compacted=[t.WINDOWS.name],
     )
     journal = backbone.journal(t.SCENARIO_EXTRACTION_ANSWERS.name, ownership)
-    windows = Changelog(t.WINDOWS.name, WINDOW_STATE, ownership)
+    windows = Changelog(t.WINDOWS.name, WINDOW_STATE, ownership, AWAKE_GROUPS)
     extraction = Extraction(windows, journal, backbone.models, prompts, backbone.metrics.society)
     letters = DeadLetterTopic(backbone.publisher, backbone.metrics)
     worker = Worker(

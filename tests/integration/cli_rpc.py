@@ -121,7 +121,7 @@ async def platform(
     async with process(log) as parts:
         replica = new_replica()
         peers = Peers(settings, replica)
-        people = agent_state_rpc.Replica(parts, Changelog(AGENTS.name, GROUP_STATE, log))
+        people = agent_state_rpc.Replica(parts, Changelog(AGENTS.name, GROUP_STATE, log), log)
         orders = instruction_generation_rpc.Replica(parts, "orders", lambda key: True)
         verdicts = reward_filtering_rpc.Replica(parts, folder, "verdicts")
         verdicts.declared = orders.planner.datasets.keys()  # type: ignore[assignment]

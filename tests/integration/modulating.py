@@ -13,14 +13,18 @@ from services.events import (
     Action,
     AgentCard,
     AgentsActed,
+    AgentsJoined,
     Appetite,
     Group,
     GroupFounded,
+    JoinDecided,
     MessagesForwarded,
     Neighbour,
     Newcomer,
     Observation,
     PopulationSet,
+    PopulationTarget,
+    SocietyImported,
 )
 from services.events.topics import AGENTS_ACTED, GROUPS, POPULATION, Topic
 from services.local.composition import prompts_of
@@ -48,7 +52,17 @@ SALE = "sells bread and cloth at the market in Porto with the baker and the tail
 WANTED = Appetite("r00", hungry=True)
 UNWANTED = Appetite("r00", hungry=False)
 
-Sent = AgentsActed | MessagesForwarded | GroupFounded | Appetite | PopulationSet
+Sent = (
+    AgentsActed
+    | AgentsJoined
+    | MessagesForwarded
+    | GroupFounded
+    | Appetite
+    | PopulationSet
+    | PopulationTarget
+    | SocietyImported
+    | JoinDecided
+)
 
 
 def acted(step: int, *texts: str, group: Group = GROUP, planning: int = 1) -> AgentsActed:
@@ -72,9 +86,14 @@ def news(step: int, text: str, sender: str = "g7") -> MessagesForwarded:
     return MessagesForwarded("g0", sender, step, (seen,))
 
 
-def limit(max_agents: int | None) -> PopulationSet:
+def limit(max_agents: int | None, min_agents: int = 0) -> PopulationSet:
     """Return a limit; without a time, none would be an empty record, which deletes its key."""
-    return PopulationSet(max_agents, set_at=1.0)
+    return PopulationSet(max_agents, set_at=1.0, min_agents=min_agents)
+
+
+def target(active_agents: int | None) -> PopulationTarget:
+    """Return what a controller says."""
+    return PopulationTarget(active_agents, "slots are free", decided_at=1.0)
 
 
 def place(event: Sent) -> tuple[Topic, str]:
@@ -82,12 +101,18 @@ def place(event: Sent) -> tuple[Topic, str]:
     match event:
         case AgentsActed() | GroupFounded():
             return AGENTS_ACTED, event.group.group_id
-        case MessagesForwarded():
+        case MessagesForwarded() | AgentsJoined():
             return AGENTS_ACTED, event.group_id
         case Appetite():
             return POPULATION, f"appetite/{event.region}"
         case PopulationSet():
             return POPULATION, "limits"
+        case PopulationTarget():
+            return POPULATION, "target"
+        case SocietyImported():
+            return POPULATION, "society"
+        case JoinDecided():
+            return POPULATION, f"join/{event.number}"
 
 
 async def forwarded(log: Log, sender: str = "g0") -> list[MessagesForwarded]:

@@ -107,6 +107,7 @@ async def modulators(parts: Process, rng: Random, left: int | None = None) -> Ow
     async def restore() -> LogConsumer:
         journal.restore(await parts.log.history(MODEL_ANSWERS.name))
         modulation.groups = Changelog(GROUPS.name, MODULATOR_STATE, publisher)
+        modulation.groups.watch(modulation.roster.note)
         modulation.groups.restore(await parts.log.history(GROUPS.name))
         consumer.restore(await parts.log.history(POPULATION.name))
         await consumer.release_parked()

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.integration.agent_state_rpc import NOW
+from tests.integration.agent_state_rpc import NOW, reading
 from tests.integration.cli_rpc import Platform, platform
 
 
@@ -56,6 +56,25 @@ async def test_the_same_import_again_is_harmless_and_another_one_is_refused(tmp_
         refused = await there.matrix("agents", "import", other)
     assert refused.code == 2
     assert "a society of 4 agents is here already" in refused.err
+
+
+async def test_people_of_another_file_join_the_society_when_told_to(tmp_path: Path) -> None:
+    async with platform(tmp_path, society=False) as there, reading(there.people):
+        lines = (person(number, synthetic=True) for number in range(4))
+        await there.matrix("agents", "import", people(tmp_path / "people.jsonl", *lines))
+        lines = (person(number, synthetic=True) for number in range(2, 40))
+        others = people(tmp_path / "others.jsonl", *lines, {"name": "Ada"})
+        done = await there.matrix("agents", "import", others, "--join")
+        again = await there.matrix("agents", "import", others, "--join", "--json")
+    assert done.code == 0, done.err
+    told = done.err.splitlines()
+    assert told[0].startswith("not imported: others.jsonl:39: description: is missing")
+    (joined,) = [line for line in told if "people joined" in line]
+    assert joined.startswith("36 people joined: ")
+    assert joined.endswith("2 were there before")
+    assert told[-1].startswith("40 people in ")
+    (fields,) = again.rows
+    assert (fields["joined"], fields["present"], fields["agents"]) == (0, 38, 40)
 
 
 async def test_a_file_that_cannot_be_used_is_refused_before_anything_is_sent(
@@ -115,5 +134,18 @@ async def test_the_population_is_limited_and_set_free_again(tmp_path: Path) -> N
             assert told in (await there.matrix("agents", "population", *option)).out
             (size,) = (await there.matrix("agents", "population", "--json")).rows
             assert size["max_agents"] == limit
+        for options, limits in (
+            ("--max-agents 9 --min-agents 2", (2, 9)),
+            ("--min-agents 4", (4, 9)),
+            ("--max-agents 5", (4, 5)),
+            ("--no-limit", (4, None)),
+        ):
+            asked = await there.matrix("agents", "population", *options.split(), "--json")
+            (size,) = asked.rows
+            assert (size["min_agents"], size["max_agents"]) == limits
+        crossed = await there.matrix("agents", "population", "--max-agents", "3")
+        shown = (await there.matrix("agents", "population")).out
         both = await there.matrix("agents", "population", "--no-limit", "--max-agents", "3")
+    assert (crossed.code, "min_agents 4 is above max_agents 3" in crossed.err) == (2, True)
+    assert all(words in shown for words in ("are to be active", "as many as may be", "are active"))
     assert (both.code, "exclude each other" in both.err) == (2, True)

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from services.agent_state.population_control import START_AGENTS
 from services.agent_state.profile_files import ProfileImport
 from services.agent_state.profiles import Profile
 from services.events import (
     Appetite,
     ChatMessage,
     ObservationsDelivered,
+    PopulationTarget,
     Provenance,
     Requirement,
     SampleJudged,
@@ -31,7 +33,7 @@ from services.runtime.model_servers import ROLES
 from services.runtime.models import HttpModels
 from services.runtime.ports import Record
 from services.runtime.tables import Table
-from tests.integration.running import publish, serving
+from tests.integration.running import events, publish, serving, work
 
 PEOPLE = ProfileImport(
     tuple(
@@ -75,7 +77,9 @@ class Life:
 
 
 @asynccontextmanager
-async def life(path: Path, of: type[Log] = Log, hang: float = 0.0) -> AsyncIterator[Life]:
+async def life(
+    path: Path, of: type[Log] = Log, hang: float = 0.0, controlled: bool = False
+) -> AsyncIterator[Life]:
     metrics = Metrics()
     log = of(path / "log.db", {topic.name for topic in TOPICS if topic.compacted})
     async with (
@@ -89,6 +93,7 @@ async def life(path: Path, of: type[Log] = Log, hang: float = 0.0) -> AsyncItera
             *(log, models, models, load_kinds(), "structured", path / "datasets", metrics),
             time.time,
             seeded=False,
+            demand=models if controlled else None,
         )
         await composition.restore()
         yield Life(composition, models, chat)
@@ -183,3 +188,33 @@ async def test_verdicts_that_came_while_the_work_ended_are_in_the_tables(tmp_pat
         assert (rows("chat"), rows("_rejected/chat")) == (["c0"], ["c1", "c2"])
         await running.composition.write_rest()
         assert len(rows("_rejected/chat")) == 2
+
+
+async def test_a_controlled_society_begins_with_a_target_and_goes_on_from_the_last_one(
+    tmp_path: Path,
+) -> None:
+    async with life(tmp_path, controlled=True) as first:
+        assert first.composition.modulation.target == START_AGENTS
+        await first.people()
+        told = PopulationTarget(7, "backlog too long", 1.0, 64.0, 12.0, 64.0)
+        await publish(first.composition.log, POPULATION, "target", told)
+    async with life(tmp_path, controlled=True) as second:
+        await second.settle()
+        assert second.composition.modulation.target == 7
+        targets = [e for e in await events(second.composition.log, POPULATION) if e == told]
+        assert targets == [told]
+        # Twelve people are too many for the target, whoever is wanted: the run is not at its end.
+        society = await known_society(second.composition.log)
+        assert society is not None
+        for region in society.regions:
+            wanted = Appetite(region, hungry=True)
+            await publish(second.composition.log, POPULATION, f"appetite/{region}", wanted)
+        await work(second.composition.workers["message_modulation"])
+        assert second.composition.modulation.holds_back
+        assert not second.composition.idle
+
+
+async def test_without_a_controller_there_is_no_target(tmp_path: Path) -> None:
+    async with life(tmp_path) as alone:
+        assert alone.composition.modulation.target is None
+        assert await events(alone.composition.log, POPULATION) == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.events import Appetite, GroupFounded, ObservationsDelivered
+from services.events import Appetite, GroupFounded, ObservationsDelivered, SocietyImported
 from services.events.topics import OBSERVATIONS_DELIVERED, POPULATION, STEP_COMPLETED
 from services.local.log import Log
 from tests.integration.modulating import (
@@ -22,6 +22,7 @@ from tests.integration.modulating import (
     news,
     place,
     running,
+    target,
 )
 from tests.integration.running import events, open_log, publish
 
@@ -246,3 +247,49 @@ async def test_a_sleeper_beyond_the_limit_that_is_woken_waits_for_room(log: Log)
         assert await tokens(log) == [("g0", 0)]
         await now.handle(limit(SIZE))
     assert await tokens(log) == [("g0", 0), ("g0", 1)]
+
+
+async def test_a_target_parks_and_releases_groups_inside_of_the_limits(log: Log) -> None:
+    async with running(log) as now:
+        await now.handle(WANTED, target(2 * SIZE), *map(founded, GROUPS))
+        assert parked(now) == ["g2", "g3"]
+        assert (now.process.metrics.society.active, now.process.metrics.society.parked) == (
+            2 * SIZE,
+            2,
+        )
+        await now.handle(target(99), limit(3 * SIZE))
+        assert len(parked(now)) == 0  # released by the target, before the limit came
+        await now.handle(target(SIZE), *(acted(0, group=group) for group in GROUPS))
+        assert parked(now) == ["g1", "g2", "g3"]
+        assert now.modulation.holds_back
+        await now.handle(limit(3 * SIZE, min_agents=2 * SIZE))
+        assert parked(now) == ["g2", "g3"]
+        await now.handle(target(None))
+        assert parked(now) == ["g3"]
+        assert not now.modulation.holds_back
+
+
+async def test_a_target_counts_in_the_regions_that_are_wanted(log: Log) -> None:
+    elsewhere = [replace(group, region="r01") for group in GROUPS[::2]]
+    society = SocietyImported(4 * SIZE, 4, {"r00": 2 * SIZE, "r01": 2 * SIZE}, 0, "f", 1.0)
+    async with running(log) as now:
+        await now.handle(society, target(2 * SIZE), WANTED)
+        await now.handle(*map(founded, [*elsewhere, *GROUPS[1::2]]))
+        # Both of the wanted region, though groups of the other one come before them.
+        assert parked(now) == ["g0", "g2"]
+        await now.handle(acted(0, group=GROUPS[1]), acted(0, group=GROUPS[3]))
+        assert parked(now) == ["g0", "g2"]
+        # Wanted as well, the other region brings its share, and the target is kept.
+        await now.handle(Appetite("r01", hungry=True))
+        await now.handle(acted(1, group=GROUPS[1]), acted(1, group=GROUPS[3]))
+        assert parked(now) == ["g2", "g3"]
+
+
+async def test_a_target_outlives_the_process_that_heard_it(log: Log) -> None:
+    async with running(log) as first:
+        await first.handle(WANTED, target(SIZE), *map(founded, GROUPS))
+        assert parked(first) == ["g1", "g2", "g3"]
+    async with running(log) as second:
+        await second.consumer.release_parked()
+        assert parked(second) == ["g1", "g2", "g3"]
+        assert second.process.metrics.society.active == SIZE

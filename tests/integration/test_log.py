@@ -89,6 +89,19 @@ async def test_records_of_a_key_keep_their_order_in_history_and_for_readers(tmp_
         assert reader.lag == 0
 
 
+async def test_a_history_read_in_batches_is_the_same(tmp_path: Path) -> None:
+    async with opened(tmp_path / "log.db", partitions=3) as log:
+        assert [batch async for batch in log.batches("compacted")] == []
+        rng = random.Random(1)
+        numbers = [rng.randrange(900) for _ in range(2000)]
+        await log.publish([Record("compacted", f"k{n}", f"{n}".encode()) for n in numbers])
+        batches = [batch async for batch in log.batches("compacted")]
+        whole = await log.history("compacted")
+    assert len(batches) > 3
+    assert [delivery for batch in batches for delivery in batch] == whole
+    assert len({delivery.key for delivery in whole}) == len(whole) == len(set(numbers))
+
+
 async def test_records_that_share_a_partition_key_share_a_partition(tmp_path: Path) -> None:
     async with opened(tmp_path / "log.db") as log:
         await log.publish([Record("t", f"agent-{n}", b"x", {"n": str(n)}, "g1") for n in range(9)])

@@ -9,8 +9,16 @@ from matrix.agent_state.v1 import service_pb2 as pb
 
 from services.agent_state.queries import WatchedAction
 from services.agent_state.servicer import NAME, PERMISSIONS
-from services.events import Action, ObservationsDelivered, PopulationSet
+from services.events import (
+    Action,
+    Appetite,
+    ObservationsDelivered,
+    PopulationSet,
+    PopulationTarget,
+    codec,
+)
 from services.events.topics import OBSERVATIONS_DELIVERED, POPULATION
+from services.runtime.ports import Delivery
 from tests.integration.agent_state_rpc import NOW, imported, serving, split
 from tests.integration.rpc import (
     FORWARDED,
@@ -114,7 +122,7 @@ async def test_a_population_limit_is_published_and_told(tmp_path: Path, limit: i
         published = await events(replica.parts.log, POPULATION)
         await replica.catch_up()
         assert await ask(channel, pb.GetPopulationRequest()) == told
-    assert published == [PopulationSet(limit, NOW)]
+    assert published == [PopulationSet(limit, NOW, 0)]
     assert answer.population == told.population
     assert told.population.HasField("max_agents") == (limit is not None)
     assert told.population.max_agents == (limit or 0)
@@ -125,6 +133,44 @@ async def test_a_population_below_zero_is_refused(tmp_path: Path) -> None:
         code, details = await refusal(ask(channel, pb.SetPopulationRequest(max_agents=-1)))
     assert code is Code.INVALID_ARGUMENT
     assert "max_agents -1" in details
+
+
+@pytest.mark.parametrize(("least", "most"), [(-1, None), (78, 77), (1, 0)])
+async def test_limits_that_contradict_each_other_are_refused(
+    tmp_path: Path, least: int, most: int | None
+) -> None:
+    request = pb.SetPopulationRequest(min_agents=least, max_agents=most)
+    async with serving(tmp_path) as ((replica,), (channel,)):
+        code, details = await refusal(ask(channel, request))
+        assert await events(replica.parts.log, POPULATION) == []
+    assert code is Code.INVALID_ARGUMENT
+    assert f"min_agents {least}" in details
+    assert most is None or f"max_agents {most}" in details
+
+
+async def test_the_population_tells_its_target_and_who_may_go_on_of_all_replicas(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path, count=2) as (replicas, channels):
+        await imported(replicas[0], channels[0], 24)
+        (society,) = await events(replicas[0].parts.log, POPULATION)
+        sizes = sorted((s.group.rank, len(s.agents)) for s in replicas[0].groups.values())
+        await split(replicas)
+        told = [
+            *(Appetite(region, True) for region in society.regions),
+            PopulationTarget(13, "slots are free", NOW, 60.0, 2.0, 64.0),
+        ]
+        for event in (society, *told):
+            record = codec.to_record(POPULATION, "key", event)
+            for replica in replicas:
+                delivery = Delivery(POPULATION.name, 0, 0, "key", record.value, record.headers)
+                await replica.population.on_population(delivery)
+        answers = [await ask(channel, pb.GetPopulationRequest()) for channel in channels]
+    assert answers[0] == answers[1]
+    population = answers[0].population
+    assert population.active_agents == sum(size for rank, size in sizes if rank + size <= 13) > 0
+    assert (population.target_agents, population.reason) == (13, "slots are free")
+    assert population.decided_at == NOW
 
 
 async def test_watchers_see_the_actions_of_their_group_from_then_on(tmp_path: Path) -> None:

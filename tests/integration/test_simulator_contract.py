@@ -246,7 +246,8 @@ async def metrics_of(url: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("folder", "name"), [(folder, name) for folder, names in METRICS.items() for name in names]
+    ("folder", "name"),
+    [(folder, name) for folder, names in METRICS.items() for name in sorted(names)],
 )
 async def test_metrics_are_those_that_were_recorded(folder: str, name: str) -> None:
     recorded = families((RECORDINGS / folder / f"{name}.prom").read_text())

@@ -13,9 +13,11 @@ from services.agent_state.codec import GROUP_STATE
 from services.agent_state.consumer import SocietyConsumer
 from services.agent_state.domain import OBSERVATIONS_HEEDED, Agent, GroupState, newborn
 from services.events import (
+    AgentsJoined,
     Group,
     GroupFounded,
     Inbox,
+    Neighbour,
     Newcomer,
     Observation,
     ObservationsDelivered,
@@ -50,7 +52,7 @@ class Running:
     process: Process
     society: Society
 
-    async def handle(self, *sent: ObservationsDelivered | GroupFounded) -> None:
+    async def handle(self, *sent: ObservationsDelivered | GroupFounded | AgentsJoined) -> None:
         for event in sent:
             key = event.group.group_id if isinstance(event, GroupFounded) else event.group_id
             await publish(self.process.log, OBSERVATIONS_DELIVERED, key, event)
@@ -113,7 +115,7 @@ async def test_a_founded_group_is_told_to_its_modulator_and_acts_when_its_token_
         assert state is not None
         assert (state.group, state.applied_step) == (FOUNDED.group, -1)
         assert state.agents == tuple(map(newborn, FOUNDED.newcomers))
-        assert (now.process.metrics.society.groups, now.process.metrics.society.agents) == (1, 2)
+        assert (now.process.metrics.society.groups, now.process.metrics.society.agents) == (2, 5)
         assert await events(log, AGENTS_ACTED) == [FOUNDED]
         # Nobody is born before the group is wanted.
         assert now.process.calls == 0
@@ -130,7 +132,7 @@ async def test_a_repeated_foundation_changes_no_agent_and_is_told_again(log: Log
         state = now.society.groups.get("h")
         await now.handle(FOUNDED, fewer)
         assert now.society.groups.get("h") is state
-        assert now.process.metrics.society.agents == 2
+        assert now.process.metrics.society.agents == 5
     async with running(log) as restarted:
         await restarted.handle(FOUNDED)
         assert restarted.society.groups.get("h") == state
@@ -145,6 +147,65 @@ async def test_a_crash_before_the_modulator_was_told_is_made_up_for(log: Log) ->
     async with running(log) as restarted:
         await restarted.handle(FOUNDED)
     assert await events(log, AGENTS_ACTED) == [FOUNDED]
+
+
+JOINED = AgentsJoined(
+    "g",
+    (Newcomer("n0", "Fay", "diver in Porto", "Fay dives.", ("Bought fins.",)),),
+    (Neighbour("far", "people of the far side"),),
+)
+
+
+async def test_who_joins_is_born_at_the_next_step_and_the_modulator_is_told_before(
+    log: Log,
+) -> None:
+    async with running(log) as now:
+        await now.handle(token(0))
+        before = now.state()
+        await now.handle(JOINED)
+        state = now.state()
+        assert state.agents[:-1] == before.agents
+        assert state.agents[-1] == newborn(JOINED.newcomers[0])
+        assert (state.applied_step, state.outcome) == (0, before.outcome)
+        assert state.group == replace(GROUP, neighbours=JOINED.neighbours)
+        assert now.process.metrics.society.agents == len(PEOPLE) + 1
+        born = now.process.metrics.model.calls["birth"]
+        await now.handle(token(1))
+        assert now.process.metrics.model.calls["birth"] == born + 2
+    first, told, second = await events(log, AGENTS_ACTED)
+    assert (first.step, told, second.step) == (0, JOINED, 1)
+    assert [action.agent_id for action in second.actions] == ["a0", "a1", "a2", "n0"]
+    assert second.group == replace(GROUP, neighbours=JOINED.neighbours)
+
+
+async def test_a_repeated_join_changes_nothing_and_is_told_again(log: Log) -> None:
+    async with running(log) as now:
+        await now.handle(JOINED, token(0))
+        state = now.state()
+        await now.handle(JOINED, JOINED)
+        assert now.state() is state
+        assert now.process.metrics.society.agents == len(PEOPLE) + 1
+    async with running(log) as crashed:
+        await crashed.society.join(replace(JOINED, newcomers=(replace(JOINED.newcomers[0]),)))
+        assert crashed.state() == state
+    told = [e for e in await events(log, AGENTS_ACTED) if isinstance(e, AgentsJoined)]
+    assert told == [JOINED] * 3
+
+
+async def test_nobody_joins_a_group_that_is_not_here(log: Log) -> None:
+    async with running(log) as now:
+        await now.handle(replace(JOINED, group_id="nowhere"))
+    (letter,) = await events(log, DEAD_LETTERS)
+    assert "group nowhere is not known here: nobody can join it" in letter.reason
+    assert await events(log, AGENTS_ACTED) == []
+
+
+async def test_a_founded_group_keeps_its_centroid_through_its_steps(log: Log) -> None:
+    async with running(log) as now:
+        await now.handle(replace(FOUNDED, centroid=b"\x01\x02"), token(0, group_id="h"))
+        state = now.society.groups.get("h")
+    assert state is not None
+    assert (state.centroid, state.applied_step) == (b"\x01\x02", 0)
 
 
 async def test_agents_are_born_at_their_first_step_and_never_again(log: Log) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from services.agent_state.bounded_assignment import assign_within_bounds
 from services.agent_state.clustering import (
+    LEAF_POINTS,
     SAMPLE_PER_CENTRE,
     Labels,
     Vectors,
@@ -44,6 +45,10 @@ def around_axes(each: int, axes: int = 3, noise: float = 0.05) -> Vectors:
 
 def filled(columns: int, value: int) -> Labels:
     return np.full(columns, value, dtype=np.intp)
+
+
+def seeds(points: Vectors, k: int, generator: np.random.Generator) -> Labels:
+    return seed_rows(lambda row: points @ points[row], len(points), k, generator)
 
 
 def objective(points: Vectors, labels: Labels, k: int) -> float:
@@ -121,7 +126,7 @@ def test_search_ends_where_no_move_and_no_swap_helps(
     points = scattered(n, 3, seed)
     start = assign_within_bounds(points @ points[:k].T, filled(k, min_size), filled(k, max_size))
     before = start.copy()
-    labels = improve(points, start, k, min_size, max_size, swaps)
+    labels = improve(points @ points.T, start, k, min_size, max_size, swaps)
     assert np.array_equal(start, before)
     counts = np.bincount(labels, minlength=k)
     assert len(counts) == k
@@ -144,9 +149,9 @@ def test_search_ends_where_no_move_and_no_swap_helps(
 
 def test_swaps_repair_what_tight_bounds_keep_moves_from() -> None:
     points = around_axes(4, noise=0.1)
-    mixed = np.arange(12) % 3
-    assert np.array_equal(improve(points, mixed, 3, 4, 4, swaps=False), mixed)
-    repaired = improve(points, mixed, 3, 4, 4).reshape(3, 4)
+    similarity, mixed = points @ points.T, np.arange(12) % 3
+    assert np.array_equal(improve(similarity, mixed, 3, 4, 4, swaps=False), mixed)
+    repaired = improve(similarity, mixed, 3, 4, 4).reshape(3, 4)
     assert all(len(set(axis)) == 1 for axis in repaired.tolist())
     assert len(set(repaired[:, 0].tolist())) == 3
 
@@ -157,13 +162,13 @@ def test_swaps_repair_what_tight_bounds_keep_moves_from() -> None:
 def test_seeds_are_different_rows_even_of_equal_points() -> None:
     points = np.repeat(scattered(4, 5, seed=0), 10, axis=0)
     for k in (1, 3, 20, 40):
-        assert len(set(seed_rows(points, k, rng()).tolist())) == k
+        assert len(set(seeds(points, k, rng()).tolist())) == k
 
 
 @given(SEEDS)
 def test_no_seed_repeats_a_point_while_others_have_none(seed: int) -> None:
     points = np.repeat(np.eye(6, dtype=np.float32), 7, axis=0)
-    assert sorted(seed_rows(points, 6, rng(seed)) // 7) == list(range(6))
+    assert sorted(seeds(points, 6, rng(seed)) // 7) == list(range(6))
 
 
 @pytest.mark.parametrize("each", [30, SAMPLE_PER_CENTRE + 100])
@@ -246,3 +251,24 @@ def test_equal_generators_give_equal_clusters() -> None:
     points = scattered(200, 6, seed=3)
     first, second = (bounded_clusters(points, 40, 1, 10, rng(9)) for _ in range(2))
     assert np.array_equal(first, second)
+
+
+def test_divided_points_are_within_the_bounds_and_well_together_whatever_thread_took_them() -> None:
+    kinds = LEAF_POINTS // 5 + 20
+    centres = np.repeat(scattered(kinds, 16, seed=1), 5, axis=0)
+    points = centres + 0.05 * rng(2).normal(size=centres.shape).astype(np.float32)
+    points = points / np.linalg.norm(points, axis=1, keepdims=True)
+    points = rng(3).permutation(points)
+    first, second = (bounded_clusters(points, kinds, 2, 8, rng(9)) for _ in range(2))
+    assert np.array_equal(first, second)
+    counts = np.bincount(first, minlength=kinds)
+    assert counts.min() >= 2
+    assert counts.max() <= 8
+    assert objective(points, first, kinds) > 0.9 * len(points)
+
+
+def test_clusters_that_are_too_large_to_compare_in_pairs_stay_as_they_were_divided() -> None:
+    points = around_axes(LEAF_POINTS, axes=3)
+    labels = bounded_clusters(points, 3, 1, len(points), rng(0))
+    assert len(set(labels[::LEAF_POINTS].tolist())) == 3
+    assert np.bincount(labels).min() > 0.7 * LEAF_POINTS

@@ -14,6 +14,11 @@ def test_whole_numbers_maps_and_absent_fields() -> None:
         "regions": {"r00": 1, "r01": 2},
         "max_agents": None,
         "imported_at": 0.0,
+        "min_agents": 0,
+        "target_agents": None,
+        "active_agents": 0,
+        "reason": "",
+        "decided_at": 0.0,
     }
     assert plain(agents.Population(max_agents=0))["max_agents"] == 0
 

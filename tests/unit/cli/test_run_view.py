@@ -44,15 +44,15 @@ def after(progress: Progress, accepted: dict[float, int]) -> RunView:
 
 
 def test_until_there_are_samples_a_line_tells_of_the_society_and_the_model() -> None:
-    progress = at_work(steps=7, scenarios=2)
+    progress = at_work(steps=7, scenarios=2, active=37)
     view = RunView(progress)
     view.tick(0.0)
     progress.metrics.model.calls["act"] = 40
     progress.metrics.model.prompt_tokens["act"] = 9_000
     progress.metrics.model.completion_tokens["act"] = 1_000
     view.tick(10.0)
-    told = "42/60 agents born, 7 steps, 2 scenarios, 64 calls in flight, 1,000 tokens/s"
-    assert view.line() == f"0:10 {told}"
+    told = "42/60 agents born, 37 of 60 agents active, 7 steps, 2 scenarios, 64 calls in flight"
+    assert view.line() == f"0:10 {told}, 1,000 tokens/s"
 
 
 def test_then_a_line_tells_of_the_samples_and_of_what_went_wrong() -> None:
@@ -103,7 +103,8 @@ def test_what_earlier_runs_made_is_no_pace_of_this_one() -> None:
 
 @pytest.mark.parametrize("width", [80, 140])
 def test_the_panel_shows_everything_uncut(width: int) -> None:
-    progress = at_work(steps=1_130, scenarios=340, claimed=1_710, resting=2, parked=1)
+    progress = at_work(steps=1_130, scenarios=340, claimed=1_710, resting=2, parked=1, active=37)
+    progress.metrics.society.target = 40
     model, society = progress.metrics.model, progress.metrics.society
     model.retries.update({"HTTP 503": 12_345, "broken connection": 678, "unreadable answer": 9})
     model.malformed.update({"route": 3, "plausibility": 1})
@@ -120,6 +121,7 @@ def test_the_panel_shows_everything_uncut(width: int) -> None:
         "1,710, 1,660 of them in work",
         "340 from 1,130 steps",
         "42 of 60 born; 12 groups: 9 active, 2 resting, 1 parked",
+        "37 of 60 agents active, as the model server allows 40",
         "4,490 react, 600 plan; 1.12 deliveries per action",
         "Qwen/Qwen3-8B [awq]",
         "40 calls, 0.0/s, 0 tokens/s, 64 in flight",

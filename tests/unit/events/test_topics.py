@@ -72,8 +72,9 @@ def test_key_and_compaction_are_those_that_the_proto_file_states(topic: Topic) -
 
 def test_every_message_with_a_key_travels_on_one_topic_and_no_other_message_does() -> None:
     carried = Counter(event.__name__ for topic in TOPICS for event in topic.carries)
-    # But for a foundation: it is told to the owner of the agents and to that of the modulator.
-    assert carried == Counter({**dict.fromkeys(KEYED, 1), "GroupFounded": 2})
+    # But who is in a group is told to the owner of the agents and to that of the modulator.
+    twice = {"GroupFounded": 2, "AgentsJoined": 2}
+    assert carried == Counter({**dict.fromkeys(KEYED, 1), **twice})
 
 
 def test_state_is_compacted_and_what_new_readers_replay_is_kept_whole() -> None:
@@ -86,12 +87,10 @@ def test_state_is_compacted_and_what_new_readers_replay_is_kept_whole() -> None:
 
 
 def test_who_owns_a_group_s_modulator_reads_all_that_it_takes_in_from_one_topic() -> None:
-    taken_in = {events.AgentsActed, events.MessagesForwarded, events.GroupFounded}
-    assert set(topics.AGENTS_ACTED.carries) == taken_in
-    assert set(topics.OBSERVATIONS_DELIVERED.carries) == {
-        events.ObservationsDelivered,
-        events.GroupFounded,
-    }
+    members = {events.GroupFounded, events.AgentsJoined}
+    taken_in = {events.AgentsActed, events.MessagesForwarded}
+    assert set(topics.AGENTS_ACTED.carries) == taken_in | members
+    assert set(topics.OBSERVATIONS_DELIVERED.carries) == {events.ObservationsDelivered} | members
 
 
 def test_what_happens_to_a_group_and_its_state_share_a_key() -> None:

@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from services.events.topics import CANDIDATES
 from services.instruction_generation.codec import GROUP_CLAIMS
 from services.instruction_generation.domain import GroupClaims
 from services.local.log import Log, LogError
+from services.runtime.errors import Rejected
 from services.runtime.state import Changelog
 
 TOPIC = CANDIDATES.name
@@ -52,3 +54,34 @@ async def test_forgotten_keys_are_dropped_from_memory_and_stay_in_the_log(log: L
     assert [key for key, _ in states.items()] == ["b/1"]
     states.restore(await log.history(TOPIC))
     assert [key for key, _ in states.items()] == ["a/1", "a/2", "b/1"]
+
+
+async def test_who_watches_is_told_of_all_states_and_of_each_change(log: Log) -> None:
+    before, after = changelog(log), changelog(log)
+    one, two = GroupClaims({"a": 1}), GroupClaims({"a": 2})
+    await before.put("old", one)
+    told: dict[str, GroupClaims | None] = {}
+    before.watch(told.__setitem__)
+    assert told == {"old": one}
+    await before.put_all({"old": two, "new": one})
+    assert told == {"old": two, "new": one}
+    before.forget(lambda key: key == "old")
+    assert told == {"old": None, "new": one}
+    seen: dict[str, GroupClaims | None] = {}
+    after.watch(seen.__setitem__)
+    after.restore(await log.history(TOPIC))
+    assert seen == {"old": two, "new": one}
+
+
+@pytest.mark.parametrize("watched", [False, True])
+async def test_a_record_of_another_type_is_rejected_and_the_state_stays(
+    log: Log, watched: bool
+) -> None:
+    states = Changelog(TOPIC, GROUP_CLAIMS, log, awake=1)
+    await states.put("a", GroupClaims({"old": 1}))
+    if watched:
+        states.watch(lambda key, state: None)
+    good = (await log.history(TOPIC))[0]
+    with pytest.raises(Rejected, match=r"3 bytes are no .*GroupClaims"):
+        states.restore([replace(good, value=b"\xff\xff\xff")])
+    assert states.items() == [("a", GroupClaims({"old": 1}))]

@@ -4,8 +4,8 @@ First what all calls share (role, rules, worked example), then what a group shar
 then what happens.
 """
 
+import os.path
 from collections.abc import Iterator
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,7 @@ def shown(name: str, changed: dict[str, str]) -> str:
 def shared(name: str, *changed: str, empty: bool = False) -> str:
     """How a prompt begins whatever the data called `changed` are."""
     other = dict.fromkeys(changed, "" if empty else "Xerxes")
-    pairs = zip(shown(name, {}), shown(name, other), strict=False)
-    return "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return os.path.commonprefix([shown(name, {}), shown(name, other)])  # noqa: RUF071 - no paths
 
 
 @pytest.mark.parametrize("empty", [False, True])
@@ -89,7 +88,7 @@ def test_after_the_data_comes_a_short_question_only(name: str) -> None:
         ("agent_state/act", ["observations"], "their memories\n</memories>"),
         ("agent_state/act", ["observations", "memories"], "their summary\n"),
         ("agent_state/act", ["observations", "memories", "summary"], "Goal: their goal"),
-        # Requests of one person share who it is.
+        # Requests of one person share who it is; of one scenario, that one too.
         ("sft/instruction", ["summary", "actions"], "their persona\n</persona>"),
         ("sft/instruction", ["category", "style", "complexity"], "</scenario>"),
         # Answers to one question share it; conversations grow at their end.

@@ -8,10 +8,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ImportOptions(_message.Message):
-    __slots__ = ("seed",)
+    __slots__ = ("seed", "join")
     SEED_FIELD_NUMBER: _ClassVar[int]
+    JOIN_FIELD_NUMBER: _ClassVar[int]
     seed: int
-    def __init__(self, seed: _Optional[int] = ...) -> None: ...
+    join: bool
+    def __init__(self, seed: _Optional[int] = ..., join: _Optional[bool] = ...) -> None: ...
 
 class ImportAgentsRequest(_message.Message):
     __slots__ = ("options", "profile")
@@ -30,7 +32,7 @@ class LineError(_message.Message):
     def __init__(self, line: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ImportAgentsResponse(_message.Message):
-    __slots__ = ("agents", "groups", "regions", "errors", "refused")
+    __slots__ = ("agents", "groups", "regions", "errors", "refused", "joined", "joined_groups", "founded_groups", "present")
     class RegionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -43,12 +45,20 @@ class ImportAgentsResponse(_message.Message):
     REGIONS_FIELD_NUMBER: _ClassVar[int]
     ERRORS_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
+    JOINED_FIELD_NUMBER: _ClassVar[int]
+    JOINED_GROUPS_FIELD_NUMBER: _ClassVar[int]
+    FOUNDED_GROUPS_FIELD_NUMBER: _ClassVar[int]
+    PRESENT_FIELD_NUMBER: _ClassVar[int]
     agents: int
     groups: int
     regions: _containers.ScalarMap[str, int]
     errors: _containers.RepeatedCompositeFieldContainer[LineError]
     refused: int
-    def __init__(self, agents: _Optional[int] = ..., groups: _Optional[int] = ..., regions: _Optional[_Mapping[str, int]] = ..., errors: _Optional[_Iterable[_Union[LineError, _Mapping]]] = ..., refused: _Optional[int] = ...) -> None: ...
+    joined: int
+    joined_groups: int
+    founded_groups: int
+    present: int
+    def __init__(self, agents: _Optional[int] = ..., groups: _Optional[int] = ..., regions: _Optional[_Mapping[str, int]] = ..., errors: _Optional[_Iterable[_Union[LineError, _Mapping]]] = ..., refused: _Optional[int] = ..., joined: _Optional[int] = ..., joined_groups: _Optional[int] = ..., founded_groups: _Optional[int] = ..., present: _Optional[int] = ...) -> None: ...
 
 class GetAgentRequest(_message.Message):
     __slots__ = ("agent_id",)
@@ -139,30 +149,38 @@ class ListAgentsResponse(_message.Message):
     def __init__(self, agents: _Optional[_Iterable[_Union[AgentSummary, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ListGroupsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "region")
+    __slots__ = ("page_size", "page_token", "region", "seats")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     REGION_FIELD_NUMBER: _ClassVar[int]
+    SEATS_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     region: str
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., region: _Optional[str] = ...) -> None: ...
+    seats: bool
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., region: _Optional[str] = ..., seats: _Optional[bool] = ...) -> None: ...
 
 class GroupSummary(_message.Message):
-    __slots__ = ("group_id", "region", "description", "agents", "rank", "step")
+    __slots__ = ("group_id", "region", "description", "agents", "rank", "step", "centroid", "founding_rank", "agent_ids")
     GROUP_ID_FIELD_NUMBER: _ClassVar[int]
     REGION_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     AGENTS_FIELD_NUMBER: _ClassVar[int]
     RANK_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
+    CENTROID_FIELD_NUMBER: _ClassVar[int]
+    FOUNDING_RANK_FIELD_NUMBER: _ClassVar[int]
+    AGENT_IDS_FIELD_NUMBER: _ClassVar[int]
     group_id: str
     region: str
     description: str
     agents: int
     rank: int
     step: int
-    def __init__(self, group_id: _Optional[str] = ..., region: _Optional[str] = ..., description: _Optional[str] = ..., agents: _Optional[int] = ..., rank: _Optional[int] = ..., step: _Optional[int] = ...) -> None: ...
+    centroid: bytes
+    founding_rank: int
+    agent_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, group_id: _Optional[str] = ..., region: _Optional[str] = ..., description: _Optional[str] = ..., agents: _Optional[int] = ..., rank: _Optional[int] = ..., step: _Optional[int] = ..., centroid: _Optional[bytes] = ..., founding_rank: _Optional[int] = ..., agent_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListGroupsResponse(_message.Message):
     __slots__ = ("groups", "next_page_token")
@@ -173,7 +191,7 @@ class ListGroupsResponse(_message.Message):
     def __init__(self, groups: _Optional[_Iterable[_Union[GroupSummary, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Population(_message.Message):
-    __slots__ = ("agents", "groups", "regions", "max_agents", "imported_at")
+    __slots__ = ("agents", "groups", "regions", "max_agents", "imported_at", "min_agents", "target_agents", "active_agents", "reason", "decided_at")
     class RegionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -186,18 +204,30 @@ class Population(_message.Message):
     REGIONS_FIELD_NUMBER: _ClassVar[int]
     MAX_AGENTS_FIELD_NUMBER: _ClassVar[int]
     IMPORTED_AT_FIELD_NUMBER: _ClassVar[int]
+    MIN_AGENTS_FIELD_NUMBER: _ClassVar[int]
+    TARGET_AGENTS_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_AGENTS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_AT_FIELD_NUMBER: _ClassVar[int]
     agents: int
     groups: int
     regions: _containers.ScalarMap[str, int]
     max_agents: int
     imported_at: float
-    def __init__(self, agents: _Optional[int] = ..., groups: _Optional[int] = ..., regions: _Optional[_Mapping[str, int]] = ..., max_agents: _Optional[int] = ..., imported_at: _Optional[float] = ...) -> None: ...
+    min_agents: int
+    target_agents: int
+    active_agents: int
+    reason: str
+    decided_at: float
+    def __init__(self, agents: _Optional[int] = ..., groups: _Optional[int] = ..., regions: _Optional[_Mapping[str, int]] = ..., max_agents: _Optional[int] = ..., imported_at: _Optional[float] = ..., min_agents: _Optional[int] = ..., target_agents: _Optional[int] = ..., active_agents: _Optional[int] = ..., reason: _Optional[str] = ..., decided_at: _Optional[float] = ...) -> None: ...
 
 class SetPopulationRequest(_message.Message):
-    __slots__ = ("max_agents",)
+    __slots__ = ("max_agents", "min_agents")
     MAX_AGENTS_FIELD_NUMBER: _ClassVar[int]
+    MIN_AGENTS_FIELD_NUMBER: _ClassVar[int]
     max_agents: int
-    def __init__(self, max_agents: _Optional[int] = ...) -> None: ...
+    min_agents: int
+    def __init__(self, max_agents: _Optional[int] = ..., min_agents: _Optional[int] = ...) -> None: ...
 
 class SetPopulationResponse(_message.Message):
     __slots__ = ("population",)

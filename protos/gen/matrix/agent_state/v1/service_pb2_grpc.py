@@ -90,8 +90,10 @@ class AgentStateServiceServicer:
         """Makes a society of profiles. The first message holds the options, each one after it a profile.
         Lines that cannot be used are reported and do not stop the rest; nothing is written before the
         last one has come. The same profiles and seed make the same society: repeating is harmless.
+        Where there is a society, other profiles are refused, unless `join` is set: then their people
+        join it, each the nearest group with room, or a new one. Who is there already is known by id.
         INVALID_ARGUMENT: no usable profile, no options first, or another society is here already.
-        UNAVAILABLE: a model did not answer; the same import goes on where it was.
+        UNAVAILABLE: a model or an owner of groups did not answer; the same import goes on where it was.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,7 +125,8 @@ class AgentStateServiceServicer:
 
     def SetPopulation(self, request, context):
         """Sets how many people may be active; the groups of the others stop after their current step.
-        INVALID_ARGUMENT: a limit below 0.
+        Between the two limits, as many are as keep the model server saturated.
+        INVALID_ARGUMENT: a limit below 0, or min_agents above max_agents.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

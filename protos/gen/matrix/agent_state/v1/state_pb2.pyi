@@ -46,13 +46,15 @@ class Agent(_message.Message):
     def __init__(self, agent_id: _Optional[str] = ..., name: _Optional[str] = ..., headline: _Optional[str] = ..., description: _Optional[str] = ..., past_actions: _Optional[_Iterable[str]] = ..., born: _Optional[bool] = ..., personality: _Optional[str] = ..., goal: _Optional[str] = ..., plan: _Optional[_Iterable[str]] = ..., plan_done: _Optional[int] = ..., memories: _Optional[_Iterable[_Union[Memory, _Mapping]]] = ..., memory_summary: _Optional[str] = ...) -> None: ...
 
 class GroupState(_message.Message):
-    __slots__ = ("group", "agents", "applied_step", "outcome")
+    __slots__ = ("group", "agents", "applied_step", "outcome", "centroid")
     GROUP_FIELD_NUMBER: _ClassVar[int]
     AGENTS_FIELD_NUMBER: _ClassVar[int]
     APPLIED_STEP_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    CENTROID_FIELD_NUMBER: _ClassVar[int]
     group: _events_pb2.Group
     agents: _containers.RepeatedCompositeFieldContainer[Agent]
     applied_step: int
     outcome: _events_pb2.AgentsActed
-    def __init__(self, group: _Optional[_Union[_events_pb2.Group, _Mapping]] = ..., agents: _Optional[_Iterable[_Union[Agent, _Mapping]]] = ..., applied_step: _Optional[int] = ..., outcome: _Optional[_Union[_events_pb2.AgentsActed, _Mapping]] = ...) -> None: ...
+    centroid: bytes
+    def __init__(self, group: _Optional[_Union[_events_pb2.Group, _Mapping]] = ..., agents: _Optional[_Iterable[_Union[Agent, _Mapping]]] = ..., applied_step: _Optional[int] = ..., outcome: _Optional[_Union[_events_pb2.AgentsActed, _Mapping]] = ..., centroid: _Optional[bytes] = ...) -> None: ...

@@ -57,12 +57,14 @@ class Newcomer(_message.Message):
     def __init__(self, agent_id: _Optional[str] = ..., name: _Optional[str] = ..., headline: _Optional[str] = ..., description: _Optional[str] = ..., past_actions: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GroupFounded(_message.Message):
-    __slots__ = ("group", "newcomers")
+    __slots__ = ("group", "newcomers", "centroid")
     GROUP_FIELD_NUMBER: _ClassVar[int]
     NEWCOMERS_FIELD_NUMBER: _ClassVar[int]
+    CENTROID_FIELD_NUMBER: _ClassVar[int]
     group: Group
     newcomers: _containers.RepeatedCompositeFieldContainer[Newcomer]
-    def __init__(self, group: _Optional[_Union[Group, _Mapping]] = ..., newcomers: _Optional[_Iterable[_Union[Newcomer, _Mapping]]] = ...) -> None: ...
+    centroid: bytes
+    def __init__(self, group: _Optional[_Union[Group, _Mapping]] = ..., newcomers: _Optional[_Iterable[_Union[Newcomer, _Mapping]]] = ..., centroid: _Optional[bytes] = ...) -> None: ...
 
 class Observation(_message.Message):
     __slots__ = ("message_id", "from_agent_id", "from_name", "text")
@@ -470,7 +472,7 @@ class Appetite(_message.Message):
     def __init__(self, region: _Optional[str] = ..., hungry: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class SocietyImported(_message.Message):
-    __slots__ = ("agents", "groups", "regions", "refused", "fingerprint", "imported_at")
+    __slots__ = ("agents", "groups", "regions", "refused", "fingerprint", "imported_at", "joins", "shifts")
     class RegionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -484,21 +486,43 @@ class SocietyImported(_message.Message):
     REFUSED_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     IMPORTED_AT_FIELD_NUMBER: _ClassVar[int]
+    JOINS_FIELD_NUMBER: _ClassVar[int]
+    SHIFTS_FIELD_NUMBER: _ClassVar[int]
     agents: int
     groups: int
     regions: _containers.ScalarMap[str, int]
     refused: int
     fingerprint: str
     imported_at: float
-    def __init__(self, agents: _Optional[int] = ..., groups: _Optional[int] = ..., regions: _Optional[_Mapping[str, int]] = ..., refused: _Optional[int] = ..., fingerprint: _Optional[str] = ..., imported_at: _Optional[float] = ...) -> None: ...
+    joins: int
+    shifts: _containers.RepeatedCompositeFieldContainer[RankShift]
+    def __init__(self, agents: _Optional[int] = ..., groups: _Optional[int] = ..., regions: _Optional[_Mapping[str, int]] = ..., refused: _Optional[int] = ..., fingerprint: _Optional[str] = ..., imported_at: _Optional[float] = ..., joins: _Optional[int] = ..., shifts: _Optional[_Iterable[_Union[RankShift, _Mapping]]] = ...) -> None: ...
 
 class PopulationSet(_message.Message):
-    __slots__ = ("max_agents", "set_at")
+    __slots__ = ("max_agents", "set_at", "min_agents")
     MAX_AGENTS_FIELD_NUMBER: _ClassVar[int]
     SET_AT_FIELD_NUMBER: _ClassVar[int]
+    MIN_AGENTS_FIELD_NUMBER: _ClassVar[int]
     max_agents: int
     set_at: float
-    def __init__(self, max_agents: _Optional[int] = ..., set_at: _Optional[float] = ...) -> None: ...
+    min_agents: int
+    def __init__(self, max_agents: _Optional[int] = ..., set_at: _Optional[float] = ..., min_agents: _Optional[int] = ...) -> None: ...
+
+class PopulationTarget(_message.Message):
+    __slots__ = ("active_agents", "reason", "decided_at", "running", "backlog", "slots")
+    ACTIVE_AGENTS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_AT_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    BACKLOG_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    active_agents: int
+    reason: str
+    decided_at: float
+    running: float
+    backlog: float
+    slots: float
+    def __init__(self, active_agents: _Optional[int] = ..., reason: _Optional[str] = ..., decided_at: _Optional[float] = ..., running: _Optional[float] = ..., backlog: _Optional[float] = ..., slots: _Optional[float] = ...) -> None: ...
 
 class DeadLetter(_message.Message):
     __slots__ = ("topic", "partition", "offset", "value", "headers", "reason", "service")
@@ -524,3 +548,37 @@ class DeadLetter(_message.Message):
     reason: str
     service: str
     def __init__(self, topic: _Optional[str] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., value: _Optional[bytes] = ..., headers: _Optional[_Mapping[str, str]] = ..., reason: _Optional[str] = ..., service: _Optional[str] = ...) -> None: ...
+
+class RankShift(_message.Message):
+    __slots__ = ("above", "by")
+    ABOVE_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    above: int
+    by: int
+    def __init__(self, above: _Optional[int] = ..., by: _Optional[int] = ...) -> None: ...
+
+class AgentsJoined(_message.Message):
+    __slots__ = ("group_id", "newcomers", "neighbours")
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
+    NEWCOMERS_FIELD_NUMBER: _ClassVar[int]
+    NEIGHBOURS_FIELD_NUMBER: _ClassVar[int]
+    group_id: str
+    newcomers: _containers.RepeatedCompositeFieldContainer[Newcomer]
+    neighbours: _containers.RepeatedCompositeFieldContainer[Neighbour]
+    def __init__(self, group_id: _Optional[str] = ..., newcomers: _Optional[_Iterable[_Union[Newcomer, _Mapping]]] = ..., neighbours: _Optional[_Iterable[_Union[Neighbour, _Mapping]]] = ...) -> None: ...
+
+class JoinDecided(_message.Message):
+    __slots__ = ("number", "decision_id", "founded", "joined", "society", "carried_out")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    DECISION_ID_FIELD_NUMBER: _ClassVar[int]
+    FOUNDED_FIELD_NUMBER: _ClassVar[int]
+    JOINED_FIELD_NUMBER: _ClassVar[int]
+    SOCIETY_FIELD_NUMBER: _ClassVar[int]
+    CARRIED_OUT_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    decision_id: str
+    founded: _containers.RepeatedCompositeFieldContainer[GroupFounded]
+    joined: _containers.RepeatedCompositeFieldContainer[AgentsJoined]
+    society: SocietyImported
+    carried_out: bool
+    def __init__(self, number: _Optional[int] = ..., decision_id: _Optional[str] = ..., founded: _Optional[_Iterable[_Union[GroupFounded, _Mapping]]] = ..., joined: _Optional[_Iterable[_Union[AgentsJoined, _Mapping]]] = ..., society: _Optional[_Union[SocietyImported, _Mapping]] = ..., carried_out: _Optional[bool] = ...) -> None: ...
