@@ -20,7 +20,7 @@ begun; those of the society are equal, so that no group waits for others to get 
 _LOAD_SECONDS = 1.0
 """Pause between two looks at a server's load."""
 _FIRST_SECONDS = 0.25
-"""The same until it is known how many calls keep the server busy."""
+"""The same while calls wait, and it is not known yet how many keep the server busy."""
 _LOAD_TIMEOUT_SECONDS = 5.0
 
 
@@ -64,7 +64,8 @@ class Admission:
                     load, self.gate.in_flight, self.gate.waiting, self.refused
                 )
             self.refused = False
-            pause = _LOAD_SECONDS if self._concurrency.settled else _FIRST_SECONDS
+            growing = load is not None and self.gate.waiting and not self._concurrency.settled
+            pause = _FIRST_SECONDS if growing else _LOAD_SECONDS
             # Not evenly: calls that all take the same time would be seen at the same moment of
             # their round each time.
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))

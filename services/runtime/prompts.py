@@ -48,6 +48,7 @@ _ROLE = re.compile(
 )
 """A line that is, or begins with, the name of a role and a colon: `### System:`."""
 
+_REMEMBERED_CHARACTERS = 400
 _NAME_WORDS = 4
 _NAME_CHARACTERS = 40
 
@@ -62,15 +63,20 @@ def as_data(value: object) -> str:
     Angle brackets and marks of chat templates come out changed but readable, control characters
     as spaces, and a role before a colon in brackets. Line breaks are kept in `Lines` only.
     """
-    return _harmless(str(value), isinstance(value, Lines))
+    text = str(value)
+    known = len(text) <= _REMEMBERED_CHARACTERS
+    return (_remembered if known else _harmless)(text, isinstance(value, Lines))
 
 
-@lru_cache(maxsize=16_384)  # Who somebody is, and what they remember, is filled in time and again.
 def _harmless(text: str, lines: bool) -> str:
     text = text.replace("\r\n", "\n").translate(_AS_DATA)
     if not lines:
         text = " ".join(filter(None, text.split("\n")))
     return _ROLE.sub(r"\1(\2)", _MARK.sub(r"(\1)", text))
+
+
+# Who somebody is, and what they remember, is filled in time and again; whole answers are not.
+_remembered = lru_cache(maxsize=4096)(_harmless)
 
 
 def called(name: str) -> str:

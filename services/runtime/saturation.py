@@ -3,9 +3,11 @@
 A server that batches (vLLM) has so many requests in work. Further ones wait in its queue, where
 they gain nothing, and where a later, more urgent call has to wait behind them. So the number grows
 until the queue begins to build, and holds there: doubling while nothing waits, as TCP's slow start
-does, and by a tenth once the limit has been seen. With a queue it changes in proportion to what is
-missing or too much, so that several clients of one server, each by itself, keep their shares.
+does, and by a tenth where the limit was seen before. With a queue it changes in proportion to what
+is missing or too much, so that several clients of one server, each by itself, keep their shares.
 """
+
+import math
 
 from services.runtime.model_load import ServerLoad
 
@@ -14,9 +16,10 @@ QUEUE = 0.10
 AIM = 0.05
 """Share that is to wait: while fewer do, the server may run dry."""
 GROWTH = 1.1
-"""Factor of a step up when nothing waits, though the limit has been seen before."""
+"""Factor of a step up when nothing waits, with the limit known and not far."""
 SHRINK = 0.7
-"""Factor after calls were refused because the server's queue is bounded, and full."""
+"""Factor after calls were refused because the server's queue is bounded, and full, or because it is
+away behind a gateway that says so."""
 FIRST = 64
 """Calls at first."""
 MOST = 4096
@@ -36,13 +39,14 @@ class Concurrency:
         self._most = most
         self._first = min(first, most)
         self._slots = float(self._first)
-        self._seen = False
+        self._full: float | None = None
+        """Requests that the server had in work when it had enough of them; None: not seen yet."""
         self._queued_before = True
 
     @property
     def settled(self) -> bool:
         """Whether the server's limit was reached once."""
-        return self._seen
+        return self._full is not None
 
     @property
     def slots(self) -> int:
@@ -60,18 +64,21 @@ class Concurrency:
         """
         queued = load is not None and load.waiting > QUEUE * load.running
         if refused:
-            self._seen = True
-            self._slots = max(1.0, min(self._slots, in_flight) * SHRINK)
+            self._full = max(self._full or 0.0, load.running if load is not None else in_flight)
+            # Not as few as are under way now: all may wait for their next attempt.
+            self._slots = max(1.0, max(min(self._slots, in_flight), self._slots / 2) * SHRINK)
         elif load is None:
             # Back to where it began, bit by bit; further up there is nothing to go by.
             if held and self._slots < self._first:
                 self._slots = min(self._slots + 1, self._first)
-        elif queued and (self._queued_before or not self._seen):
+        elif queued and (self._queued_before or not self.settled):
             # Twice in a row: a burst that the next moment works off is no reason to shrink.
-            self._seen = True
+            self._full = load.running
             self._slots = max(1.0, min(self._slots, max(in_flight, 1)) * _towards_aim(load))
         elif held and not load.waiting:
-            self._slots = max(self._slots + 1, self._slots * (GROWTH if self._seen else 2.0))
+            # As many as were enough before, then a little more.
+            known = math.inf if self._full is None else self._full / max(1.0, load.running)
+            self._slots = max(self._slots + 1, self._slots * min(2.0, max(known, GROWTH)))
         elif held and load.waiting < AIM * load.running:
             self._slots *= _towards_aim(load)
         self._queued_before = queued

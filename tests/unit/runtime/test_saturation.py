@@ -82,6 +82,19 @@ def test_refusals_of_a_full_queue_make_it_fewer() -> None:
     assert concurrency.slots == FIRST
 
 
+def test_a_server_that_was_away_behind_a_gateway_is_full_again_within_seconds() -> None:
+    server = Server(256)
+    for _ in range(30):
+        server.second()
+    [client] = server.clients
+    for _ in range(60):  # Each attempt is refused, and nearly all calls wait for their next one.
+        client.revise(None, 3, 500, refused=True)
+    server.sent = [client.slots]
+    for _ in range(12):
+        server.second()
+    assert server.second().running >= 0.97 * 256
+
+
 @given(
     st.integers(1, 300),
     st.lists(
