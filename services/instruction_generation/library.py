@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from services.events import ScenarioExtracted
 from services.instruction_generation.domain import REUSE_PENALTY, USES_PER_PAIR
@@ -120,6 +121,16 @@ class RegionLibrary:
         least = self._totals_of(dataset)[:count] // self._agents[:count]
         return int(least.min(initial=USES_PER_PAIR))
 
+    def has_pair(self, dataset: str, uses: int = 0) -> bool:
+        """Return whether a pair was used `uses` times or less: whether `best_pair` finds one."""
+        return bool(self._open(dataset, uses).any())
+
+    def _open(self, dataset: str, uses: int) -> npt.NDArray[np.bool_]:
+        """Return of which scenarios a pair was used `uses` times or less."""
+        count = len(self.scenarios)
+        totals, agents = self._totals_of(dataset)[:count], self._agents[:count]
+        return totals < min(uses + 1, USES_PER_PAIR) * agents
+
     def best_pair(
         self, dataset: str, query: Sequence[float], uses: int = 0
     ) -> tuple[ScenarioExtracted, str, int] | None:
@@ -128,11 +139,11 @@ class RegionLibrary:
         The scenario most relevant to the requirement, less a penalty for each earlier use per
         agent; in it the agent used least. None when no pair was used `uses` times or less.
         """
-        count = len(self.scenarios)
-        totals, agents = self._totals_of(dataset)[:count], self._agents[:count]
-        open_ = totals < min(uses + 1, USES_PER_PAIR) * agents
+        open_ = self._open(dataset, uses)
         if not open_.any():
             return None
+        count = len(self.scenarios)
+        totals, agents = self._totals_of(dataset)[:count], self._agents[:count]
         vector = np.asarray(query, dtype=np.float32)
         fits = vector.size == self._matrix.shape[1]
         relevance = self._matrix[:count] @ vector if fits else np.zeros(count, dtype=np.float32)

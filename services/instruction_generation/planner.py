@@ -176,7 +176,8 @@ class Planner(Overview):
         again = society_rests or progress.closing or self._is_long_ago(progress.waiting_since)
         uses = library.least_uses(name) if again else 0
         chosen: list[Claim] = []
-        while len(chosen) < wanted:
+        # Asked of the library first: most of the time there is nothing fresh.
+        while len(chosen) < wanted and library.has_pair(name, uses):
             number = progress.claimed
             seed = derived_seed("steering", name, stratum, dataset.seed, number)
             requirement = self.outcomes[name].choose(

@@ -29,6 +29,10 @@ from services.runtime.worker import DeadLetters, EventSource
 
 MEMBER = "dataset-writer"
 ROWS_AT_ONCE = 500
+SHARE = 0.05
+"""Of the time that is spent writing: a commit costs the same for one row as for hundreds, and many
+small files are merged again and again."""
+LONGEST_GATHERING_SECONDS = 3.0
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 10.0
 
@@ -90,9 +94,14 @@ class DatasetWriter:
         return self._away_since is not None
 
     async def run(self) -> None:
-        """Write until cancelled."""
+        """Write until cancelled, with time to gather rows between two commits."""
         while True:
-            await self.write(await self._source.poll(ROWS_AT_ONCE))
+            deliveries = await self._source.poll(ROWS_AT_ONCE)
+            begun = time.monotonic()
+            await self.write(deliveries)
+            if len(deliveries) < ROWS_AT_ONCE:
+                spent = time.monotonic() - begun
+                await self._pause(min(LONGEST_GATHERING_SECONDS, spent * (1 / SHARE - 1)))
 
     async def step(self) -> bool:
         """Write what is there; False when there is nothing (deterministic runs)."""

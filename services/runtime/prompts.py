@@ -9,6 +9,7 @@ is how a person may be called outside of a tag.
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -48,6 +49,19 @@ _ROLE = re.compile(
 )
 """A line that is, or begins with, the name of a role and a colon: `### System:`."""
 
+
+def _any_of(codes: Iterable[int]) -> re.Pattern[str]:
+    """Return a pattern of one character; ranges are faster than single ones."""
+    ranges: list[list[int]] = []
+    for code in sorted(set(codes)):
+        if ranges and code == ranges[-1][1] + 1:
+            ranges[-1][1] = code
+        else:
+            ranges.append([code, code])
+    return re.compile("[" + "".join(f"\\U{a:08x}-\\U{b:08x}" for a, b in ranges) + "]")
+
+
+_CHANGED = _any_of((10, *_AS_DATA))
 _REMEMBERED_CHARACTERS = 400
 _NAME_WORDS = 4
 _NAME_CHARACTERS = 40
@@ -69,10 +83,16 @@ def as_data(value: object) -> str:
 
 
 def _harmless(text: str, lines: bool) -> str:
-    text = text.replace("\r\n", "\n").translate(_AS_DATA)
-    if not lines:
-        text = " ".join(filter(None, text.split("\n")))
-    return _ROLE.sub(r"\1(\2)", _MARK.sub(r"(\1)", text))
+    # Most texts have nothing to change; to see that costs a tenth of changing it.
+    if _CHANGED.search(text):
+        text = text.replace("\r\n", "\n").translate(_AS_DATA)
+        if not lines:
+            text = " ".join(filter(None, text.split("\n")))
+    if not text.isascii() or "[" in text:
+        text = _MARK.sub(r"(\1)", text)
+    if "\n" in text or _ROLE.match(text):
+        text = _ROLE.sub(r"\1(\2)", text)
+    return text
 
 
 # Who somebody is, and what they remember, is filled in time and again; whole answers are not.
