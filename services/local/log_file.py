@@ -18,10 +18,6 @@ CREATE TABLE IF NOT EXISTS records (
     key TEXT NOT NULL, value BLOB NOT NULL, headers BLOB NOT NULL,
     PRIMARY KEY (topic, part, position)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS latest (
-    topic TEXT NOT NULL, key TEXT NOT NULL, part INTEGER NOT NULL, position INTEGER NOT NULL,
-    PRIMARY KEY (topic, key)
-) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ends (
     topic TEXT NOT NULL, part INTEGER NOT NULL, next INTEGER NOT NULL,
     PRIMARY KEY (topic, part)
@@ -31,6 +27,8 @@ CREATE TABLE IF NOT EXISTS committed (
     PRIMARY KEY (member, topic, part)
 ) WITHOUT ROWID;
 """
+_Place = tuple[str, int, int]
+"""Topic, partition, offset."""
 
 _FOREIGN = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR)
 """Codes of files that are damaged, of another program or without our tables."""
@@ -54,6 +52,8 @@ class LogFile:
         self.ends: dict[tuple[str, int], int] = {}
         """The offset that the next message of each (topic, partition) will get."""
         self._compacted = frozenset(compacted)
+        self._latest: dict[tuple[str, str], _Place] = {}
+        """Where the record of each (topic, key) stands, of compacted topics."""
         mode = _reading(path) if read_only else "mode=rwc"
         uri = f"{path.absolute().as_uri()}?{mode}"
         with self._guarded():
@@ -98,6 +98,12 @@ class LogFile:
             self._db.executescript(_SCHEMA)
         for topic, part, end in self._db.execute("SELECT topic, part, next FROM ends"):
             self.ends[topic, part] = end
+        if not read_only:
+            for topic in self._compacted:
+                for part, position, key in self._db.execute(
+                    "SELECT part, position, key FROM records WHERE topic=?", (topic,)
+                ):
+                    self._latest[topic, key] = (topic, part, position)
 
     def partition(self, key: str) -> int:
         """Return the partition of a partition key."""
@@ -105,45 +111,28 @@ class LogFile:
 
     def append(self, records: Sequence[Record]) -> None:
         """Write `records` in order, all or none."""
-        ends: dict[tuple[str, int], int] = {}
+        batch = _Batch(self.ends, self._latest)
+        for record in records:
+            part = record.partition
+            if part is None:
+                part = self.partition(record.partition_key or record.key)
+            batch.add(record, part, record.topic in self._compacted)
+        # All of a kind at once: each statement lets other threads in and waits for its next turn.
         with self._guarded(), self._transaction():
-            for record in records:
-                part = record.partition
-                if part is None:
-                    part = self.partition(record.partition_key or record.key)
-                place = (record.topic, part)
-                offset = ends.get(place, self.ends.get(place, 0))
-                ends[place] = offset + 1
-                if record.topic in self._compacted:
-                    self._compact(record, part, offset)
-                    if not record.value:
-                        continue
-                headers = orjson.dumps(dict(record.headers))
-                self._db.execute(
-                    "INSERT INTO records VALUES (?,?,?,?,?,?)",
-                    (record.topic, part, offset, record.key, record.value, headers),
-                )
             self._db.executemany(
-                "INSERT OR REPLACE INTO ends VALUES (?,?,?)", [(*p, n) for p, n in ends.items()]
+                "DELETE FROM records WHERE topic=? AND part=? AND position=?", batch.dropped
             )
-        self.ends.update(ends)
-
-    def _compact(self, record: Record, part: int, offset: int) -> None:
-        """Drop the key's earlier record, and remember where the new one stands."""
-        where = (record.topic, record.key)
-        old = self._db.execute(
-            "SELECT part, position FROM latest WHERE topic=? AND key=?", where
-        ).fetchone()
-        if old:
-            self._db.execute(
-                "DELETE FROM records WHERE topic=? AND part=? AND position=?", (record.topic, *old)
+            self._db.executemany("INSERT INTO records VALUES (?,?,?,?,?,?)", batch.rows.values())
+            self._db.executemany(
+                "INSERT OR REPLACE INTO ends VALUES (?,?,?)",
+                [(*place, end) for place, end in batch.ends.items()],
             )
-        if record.value:
-            self._db.execute(
-                "INSERT OR REPLACE INTO latest VALUES (?,?,?,?)", (*where, part, offset)
-            )
-        elif old:
-            self._db.execute("DELETE FROM latest WHERE topic=? AND key=?", where)
+        self.ends.update(batch.ends)
+        for name, place in batch.latest.items():
+            if place is None:
+                self._latest.pop(name, None)
+            else:
+                self._latest[name] = place
 
     def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Delivery]:
         """Return up to `limit` messages of a partition from `offset` on; all when -1."""
@@ -176,6 +165,40 @@ class LogFile:
         """Close the file."""
         with self._guarded():
             self._db.close()
+
+
+class _Batch:
+    """What a sequence of records changes, beside what there is."""
+
+    def __init__(
+        self,
+        ends: Mapping[tuple[str, int], int],
+        latest: Mapping[tuple[str, str], _Place],
+    ) -> None:
+        self._ends = ends
+        self._latest = latest
+        self.ends: dict[tuple[str, int], int] = {}
+        self.latest: dict[tuple[str, str], _Place | None] = {}
+        """Of keys of compacted topics; None: the key has no record any more."""
+        self.rows: dict[_Place, tuple[str, int, int, str, bytes, bytes]] = {}
+        self.dropped: list[_Place] = []
+
+    def add(self, record: Record, part: int, compacted: bool) -> None:
+        """Append a record; in a compacted topic it takes the place of its key's earlier one."""
+        topic = record.topic
+        offset = self.ends.get((topic, part), self._ends.get((topic, part), 0))
+        self.ends[topic, part] = offset + 1
+        place = (topic, part, offset)
+        if compacted:
+            name = (topic, record.key)
+            old = self.latest[name] if name in self.latest else self._latest.get(name)
+            if old is not None and self.rows.pop(old, None) is None:
+                self.dropped.append(old)
+            self.latest[name] = place if record.value else None
+            if not record.value:
+                return
+        headers = orjson.dumps(dict(record.headers))
+        self.rows[place] = (*place, record.key, record.value, headers)
 
 
 def _reading(path: Path) -> str:

@@ -109,8 +109,8 @@ class NearDuplicates:
 
     An entry takes 1.9 to 2.2 KB: 320 bytes of signatures, 768 of a 384-dimensional embedding in
     16 bits a component (which moves a distance by less than 0.001), 8 for each word, its id, and
-    room to grow. Equal sequences of `add` give equal answers; of equally near entries the first one added
-    is named.
+    room to grow. Equal sequences of `add` give equal answers; of equally near entries the first one
+    added is named.
     """
 
     def __init__(self, seed: int = 1) -> None:

@@ -11,10 +11,14 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.local.log import Log, LogError
+from services.local.log_file import LogFile
 from services.runtime.ports import Delivery, Record
 
 CHILD = """
@@ -180,6 +184,28 @@ async def test_compaction_keeps_the_last_of_each_key_and_tombstones_remove_it(
         await log.publish([record("k1", "again", "compacted")])
         assert values(await reader.poll(100)) == ["again"]
         assert sorted(values(await log.history("compacted"))) == ["6", "8", "again"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), min_size=1)))
+def test_a_compacted_topic_holds_the_last_of_each_key_however_it_was_written_and_opened(
+    batches: list[list[tuple[str, bool]]],
+) -> None:
+    expected: dict[str, bytes] = {}
+    with TemporaryDirectory() as folder:
+        for number, batch in enumerate(batches):
+            file = LogFile(Path(folder) / "log.db", ["compacted"], 2, read_only=False)
+            records = [
+                Record("compacted", key, f"{number}/{place}".encode() if kept else b"")
+                for place, (key, kept) in enumerate(batch)
+            ]
+            file.append(records[:1])
+            file.append(records[1:])
+            expected.update({each.key: each.value for each in records})
+            found = [d for part in (0, 1) for d in file.read("compacted", part, 0, -1)]
+            file.close()
+            assert len(found) == len({delivery.key for delivery in found})
+            assert {d.key: d.value for d in found} == {k: v for k, v in expected.items() if v}
 
 
 async def test_publishers_at_once_keep_each_their_order(tmp_path: Path) -> None:
