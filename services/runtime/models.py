@@ -10,6 +10,7 @@ import aiohttp
 import orjson
 
 from services.runtime.admission import STAGE_PRIORITY, Admission, Demand
+from services.runtime.embedding_batches import EmbeddingBatches
 from services.runtime.endpoints import Endpoint, told
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.metrics import ModelMetrics
@@ -64,6 +65,7 @@ class HttpModels:
         }
         self._session: aiohttp.ClientSession | None = None
         self._watching: list[asyncio.Task[None]] = []
+        self._embeddings = EmbeddingBatches(self._embed)
 
     @property
     def in_flight(self) -> int:
@@ -89,6 +91,7 @@ class HttpModels:
         for task in self._watching:
             task.cancel()
         await asyncio.gather(*self._watching, return_exceptions=True)
+        await self._embeddings.close()
         if self._session is not None:
             await self._session.close()
 
@@ -121,10 +124,14 @@ class HttpModels:
             Rejected: the server cannot embed.
             Retryable: no answer within the patience.
         """
-        if not texts:
-            return []
+        return await self._embeddings.embed(texts) if texts else []
+
+    async def _embed(self, texts: Sequence[str]) -> list[list[float]]:
         body = embedding_body(self._endpoints["embedding"].model, texts)
-        return await self._call("embedding", "embed", "/v1/embeddings", body, parse_embeddings)
+        vectors = await self._call("embedding", "embed", "/v1/embeddings", body, parse_embeddings)
+        if len(vectors) != len(texts):
+            raise Rejected(f"{len(vectors)} embeddings for {len(texts)} texts")
+        return vectors
 
     async def _call(
         self,
