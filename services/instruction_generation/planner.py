@@ -61,6 +61,8 @@ class Planner(Overview):
         self._clock = clock
         self._queries: dict[str, list[float]] = {}
         """Directions of requirements by their text; empty where the embedder refuses."""
+        self._learnt: dict[str, tuple[Requirement, ...]] = {}
+        """Requirements of datasets whose directions are known."""
         self._embedding = asyncio.Lock()
         self._largest = (-1, 0.0)
         """Version of the view, and the largest weight of a dataset that is worked on."""
@@ -223,7 +225,7 @@ class Planner(Overview):
 
     async def _learn_directions(self, dataset: DatasetDeclared) -> None:
         """Embed what a dataset asks for; not under a stratum's lock, for it may take long."""
-        if all(_asked(requirement) in self._queries for requirement in dataset.requirements):
+        if self._learnt.get(dataset.dataset) is dataset.requirements:
             return
         async with self._embedding:
             for text in map(_asked, dataset.requirements):
@@ -235,6 +237,7 @@ class Planner(Overview):
                     # Without a direction all scenarios are equally relevant.
                     _log.warning("embedding refused", text=text, reason=str(error))
                     self._queries[text] = []
+        self._learnt[dataset.dataset] = dataset.requirements
 
     async def close_claim(self, claim: Claim) -> None:
         """Note that a claim's instruction is published, or will never be."""
