@@ -1,15 +1,19 @@
-"""Who may call a model server when: one gate a server, as far open as the server can take."""
+"""Who may call a model server when: one gate an address, as far open as its servers can take."""
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import aiohttp
+import structlog
 
 from services.runtime.endpoints import Endpoint
 from services.runtime.gate import Gate
 from services.runtime.model_load import ServerLoad, read_load
-from services.runtime.saturation import Concurrency
+from services.runtime.replicas import Replica, replica_urls
+
+_log = structlog.get_logger(__name__)
 
 _SOCIETY = ("birth", "act", "memory", "route")
 _LINE = ("scenario", "instruction", "reply", "response", "tests", "rollout", "judge", "held_out")
@@ -22,11 +26,13 @@ _LOAD_SECONDS = 1.0
 _FIRST_SECONDS = 0.25
 """The same while calls wait, and it is not known yet how many keep the server busy."""
 _LOAD_TIMEOUT_SECONDS = 5.0
+_RESOLVE_SECONDS = 5.0
+"""Pause between two looks at what a server's name stands for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What is asked of a model server."""
+    """What is asked of a model server, or of all its replicas."""
 
     load: ServerLoad | None
     """By all its clients, as it tells; None when it does not."""
@@ -37,35 +43,74 @@ class Demand:
 
 
 class Admission:
-    """The gate of one server, and how far it is open."""
+    """The gate of one address, and how far it is open: as far as all replicas behind it can take.
 
-    def __init__(self, endpoint: Endpoint, slots: int | None) -> None:
+    One gate, so that the most urgent call is the next one, whichever replica takes it.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        slots: int | None,
+        resolve: Callable[[str], Awaitable[list[str]]] = replica_urls,
+    ) -> None:
         self._endpoint = endpoint
-        self._concurrency = Concurrency() if slots is None else Concurrency(slots, slots)
-        self._load: ServerLoad | None = None
-        self.gate = Gate(self._concurrency.slots)
-        self.refused = False
-        """Whether it was too busy for a call since the gate was last looked at."""
+        self._slots = slots
+        self._resolve = resolve
+        self._replicas = {endpoint.url: Replica(endpoint.url, slots)}
+        self.gate = Gate(self._room)
+
+    @property
+    def _room(self) -> int:
+        return sum(replica.concurrency.slots for replica in self._replicas.values())
 
     def demand(self) -> Demand:
         """Return what is asked of it."""
-        return Demand(self._load, self.gate.in_flight, self.gate.waiting)
+        loads = [each.load for each in self._replicas.values() if each.load is not None]
+        load = None
+        if loads:
+            load = ServerLoad(sum(e.running for e in loads), sum(e.waiting for e in loads))
+        return Demand(load, self.gate.in_flight, self.gate.waiting)
+
+    def replica(self) -> Replica:
+        """Return the replica for a call that was let in: the one with most room."""
+        if len(self._replicas) == 1:
+            return next(iter(self._replicas.values()))
+        now = asyncio.get_running_loop().time()
+        return min(self._replicas.values(), key=lambda each: (each.away_until > now, each.crowding))
 
     async def watch(self, session: aiohttp.ClientSession) -> None:
-        """Keep the gate as far open as the server can take, until cancelled."""
-        url, headers = self._endpoint.url, self._endpoint.headers
+        """Keep the gate as far open as the servers can take, until cancelled."""
+        loop = asyncio.get_running_loop()
+        resolved_at = -_RESOLVE_SECONDS
         while True:
-            load = await read_load(session, url, headers, _LOAD_TIMEOUT_SECONDS)
-            # One that told once and does not now is away, or too busy to tell.
-            silent = load is None and self._load is not None
-            self._load = load
-            if self.refused or not silent:
-                self.gate.slots = self._concurrency.revise(
-                    load, self.gate.in_flight, self.gate.waiting, self.refused
-                )
-            self.refused = False
-            growing = load is not None and self.gate.waiting and not self._concurrency.settled
+            if loop.time() - resolved_at >= _RESOLVE_SECONDS:
+                await self._look_up()
+                resolved_at = loop.time()
+            watched = list(self._replicas.values())
+            await asyncio.gather(*(self._revise(each, session) for each in watched))
+            self.gate.slots = self._room
+            growing = self.gate.waiting and any(
+                each.load is not None and not each.concurrency.settled for each in watched
+            )
             pause = _FIRST_SECONDS if growing else _LOAD_SECONDS
             # Not evenly: calls that all take the same time would be seen at the same moment of
             # their round each time.
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+
+    async def _look_up(self) -> None:
+        urls = await self._resolve(self._endpoint.url)
+        # None: the server is away, or who knows names; what was known may still be there.
+        if urls and urls != list(self._replicas):
+            known = self._replicas
+            self._replicas = {url: known.get(url) or Replica(url, self._slots) for url in urls}
+            _log.info("model replicas", url=self._endpoint.url, replicas=len(urls))
+
+    async def _revise(self, replica: Replica, session: aiohttp.ClientSession) -> None:
+        load = await read_load(session, replica.url, self._endpoint.headers, _LOAD_TIMEOUT_SECONDS)
+        # One that told once and does not now is away, or too busy to tell.
+        silent = load is None and replica.load is not None
+        replica.load = load
+        if replica.refused or not silent:
+            replica.concurrency.revise(load, replica.in_flight, self.gate.waiting, replica.refused)
+        replica.refused = False

@@ -28,6 +28,7 @@ from services.runtime.wire import (
 T = TypeVar("T")
 
 _TOO_BUSY = ("HTTP 503", "HTTP 429")
+_BROKEN = "broken connection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +151,12 @@ class HttpModels:
         loop = asyncio.get_running_loop()
         deadline = None
         pause = self._settings.first_backoff_seconds
+        replica = None
         while True:
             try:
                 async with server.gate.at(STAGE_PRIORITY.get(stage, 0)):
-                    content = await self._post(endpoint, path, body)
+                    with server.replica() as replica:
+                        content = await self._post(endpoint, replica.url + path, body)
                 return parsed(content, parse)
             except Rejected as error:
                 self._metrics.refused[stage] += 1
@@ -164,7 +167,10 @@ class HttpModels:
             except Retryable as error:
                 cause = _cause(error)
                 self._metrics.retries[cause] += 1
-                server.refused |= cause in _TOO_BUSY
+                if replica is not None:
+                    replica.refused |= cause in _TOO_BUSY
+                    if cause == _BROKEN:
+                        replica.broke_off()
                 # Not from the call on: waiting for a slot is no failure, and one time-out is not
                 # to use up all patience.
                 deadline = deadline or loop.time() + patience
@@ -177,14 +183,12 @@ class HttpModels:
                 await asyncio.sleep(wait)
                 pause = min(pause * 2, self._settings.max_backoff_seconds)
 
-    async def _post(self, endpoint: Endpoint, path: str, body: bytes) -> bytes:
+    async def _post(self, endpoint: Endpoint, url: str, body: bytes) -> bytes:
         if self._session is None:
             raise RuntimeError("HttpModels is used outside its context")
         headers = {"Content-Type": "application/json", **endpoint.headers}
         try:
-            async with self._session.post(
-                endpoint.url + path, data=body, headers=headers
-            ) as response:
+            async with self._session.post(url, data=body, headers=headers) as response:
                 content = await response.read()
                 status = response.status
             if endpoint.api_key:  # Some servers repeat it in what they refuse.
@@ -204,7 +208,7 @@ def _cause(error: Retryable) -> str:
         case TimeoutError():
             return "time-out"
         case aiohttp.ClientConnectionError() | OSError():
-            return "broken connection"
+            return _BROKEN
         case _:
             return "unreadable answer"
 
