@@ -17,7 +17,7 @@ from services.runtime.errors import Rejected
 
 T = TypeVar("T")
 
-_Convert = Callable[..., Any]
+_Convert = Callable[[Any], Any]
 
 
 def _unoptional(hint: Any) -> Any:
@@ -33,6 +33,37 @@ def _fields(cls: type) -> list[tuple[str, Any]]:
 
 
 @functools.cache
+def _reader(hint: Any) -> _Convert:
+    """Return what turns a field of a message into a value of type `hint`."""
+    plain = _unoptional(hint)
+    if dataclasses.is_dataclass(plain):
+        return functools.partial(_read, typing.cast(type, plain))
+    origin = typing.get_origin(plain)
+    if origin is tuple:
+        item = typing.get_args(plain)[0]
+        if dataclasses.is_dataclass(item):
+            read = _reader(typing.cast(Any, item))
+            return lambda values: tuple(map(read, values))
+        return tuple
+    if origin not in (None, typing.Literal):
+        return dict
+    return lambda value: value
+
+
+@functools.cache
+def _plan(cls: type) -> list[tuple[str, _Convert, bool]]:
+    return [(name, _reader(hint), hint is not _unoptional(hint)) for name, hint in _fields(cls)]
+
+
+def _read(cls: type[T], message: Message) -> T:
+    values = {}
+    for name, read, optional in _plan(typing.cast(Any, cls)):
+        absent = optional and not message.HasField(name)
+        values[name] = None if absent else read(getattr(message, name))
+    return cls(**values)
+
+
+@functools.cache
 def _kind(hint: Any) -> str:
     plain = _unoptional(hint)
     if dataclasses.is_dataclass(plain):
@@ -45,70 +76,33 @@ def _kind(hint: Any) -> str:
     return "scalar" if origin in (None, typing.Literal) else "map"
 
 
-def _inner(hint: Any) -> type:
-    """Return the dataclass of a field that holds one, or a tuple of them."""
-    plain = _unoptional(hint)
-    return typing.cast(
-        type, plain if dataclasses.is_dataclass(plain) else typing.get_args(plain)[0]
-    )
-
-
-_READ = {
-    "scalar": "message.{name}",
-    "optional": "message.{name} if message.HasField('{name}') else None",
-    "message": "convert_{name}(message.{name})",
-    "messages": "tuple(map(convert_{name}, message.{name}))",
-    "scalars": "tuple(message.{name})",
-    "map": "dict(message.{name})",
-}
-_WRITE = {
-    "scalar": "if value.{name}: message.{name} = value.{name}",
-    "optional": "if value.{name} is not None: message.{name} = value.{name}",
-    "message": "message.{name}.SetInParent(); convert_{name}(value.{name}, message.{name})",
-    "messages": "for item in value.{name}: convert_{name}(item, message.{name}.add())",
-    "scalars": "message.{name}.extend(value.{name})",
-    "map": "message.{name}.update(value.{name})",
-}
-
-
 @functools.cache
-def _reader(cls: type) -> _Convert:
-    """Return the function that makes a value of a message, compiled for its fields."""
-    arguments: list[str] = []
-    names: dict[str, Any] = {"cls": cls}
-    for name, hint in _fields(cls):
-        kind = _kind(hint)
-        if kind in ("message", "messages"):
-            names[f"convert_{name}"] = _reader(_inner(hint))
-        expression = _READ[kind].format(name=name)
-        if kind == "message" and _unoptional(hint) is not hint:
-            expression += f" if message.HasField('{name}') else None"
-        arguments.append(f"{name}={expression}")
-    return _compiled(f"return cls({', '.join(arguments)})", "message", names)
+def _write_plan(cls: type) -> list[tuple[str, str]]:
+    return [(name, _kind(hint)) for name, hint in _fields(cls)]
 
 
-@functools.cache
-def _writer(cls: type) -> _Convert:
-    """Return the function that writes a value into an empty message, compiled for its fields."""
-    lines = ["pass"]
-    names: dict[str, Any] = {}
-    for name, hint in _fields(cls):
-        kind = _kind(hint)
-        if kind in ("message", "messages"):
-            names[f"convert_{name}"] = _writer(_inner(hint))
-        when = f"if value.{name} is not None: " if kind == "message" else ""
-        lines.append(when + _WRITE[kind].format(name=name))
-    return _compiled("\n    ".join(lines), "value, message", names)
-
-
-def _compiled(body: str, arguments: str, names: dict[str, Any]) -> _Convert:
-    """Compile a function, as `dataclasses` does: names of fields are all that goes into its text.
-
-    A step of a group converts hundreds of small values; a loop over their fields takes twice as
-    long.
-    """
-    exec(f"def convert({arguments}):\n    {body}", names)
-    return typing.cast(_Convert, names["convert"])
+def _write(value: Any, message: Any) -> None:
+    for name, kind in _write_plan(typing.cast(Any, type(value))):
+        item = getattr(value, name)
+        if kind == "scalar":
+            if item:
+                setattr(message, name, item)
+        elif kind == "optional":
+            if item is not None:
+                setattr(message, name, item)
+        elif kind == "message":
+            if item is not None:
+                target = getattr(message, name)
+                target.SetInParent()
+                _write(item, target)
+        elif kind == "messages":
+            add = getattr(message, name).add
+            for element in item:
+                _write(element, add())
+        elif kind == "scalars":
+            getattr(message, name).extend(item)
+        else:
+            getattr(message, name).update(item)
 
 
 def given_fields(message: Message) -> dict[str, Any]:
@@ -126,24 +120,15 @@ class Codec(typing.Generic[T]):
         self.value_type = value_type
         self.message_type = message_type
 
-    # Compiled when they are first used: a service does not use all.
-    @functools.cached_property
-    def _read(self) -> _Convert:
-        return _reader(typing.cast(Any, self.value_type))
-
-    @functools.cached_property
-    def _write(self) -> _Convert:
-        return _writer(typing.cast(Any, self.value_type))
-
     def to_message(self, value: T) -> Any:
         """Return the value as a message, for an answer that holds it."""
         message = self.message_type()
-        self._write(value, message)
+        _write(value, message)
         return message
 
     def from_message(self, message: Message) -> T:
         """Return the value of a message that a request holds."""
-        return typing.cast(T, self._read(message))
+        return _read(self.value_type, message)
 
     def encode(self, value: T) -> bytes:
         """Return the serialised message."""
@@ -156,7 +141,7 @@ class Codec(typing.Generic[T]):
         Raises:
             Rejected: `data` is not such a message.
         """
-        return typing.cast(T, self._read(self._parsed(data)))
+        return _read(self.value_type, self._parsed(data))
 
     def check(self, data: bytes) -> None:
         """See to it that `decode` will give a value; costs a tenth of it.
