@@ -20,8 +20,9 @@ from services.runtime.ports import Clock, Publisher, Role
 
 TARGET = "target"
 """Key of the target: who owns it controls the population, and nobody else."""
-START_AGENTS = 100
-"""Active at first, before anything is known of the server."""
+START_AGENTS = 256
+"""Active at first, before anything is known of the server: as many as vLLM runs calls at once, unless
+it is told otherwise or has a large GPU."""
 TICK_SECONDS = 1.0
 _RESTS = "no dataset wants scenarios"
 _log = structlog.get_logger(__name__)

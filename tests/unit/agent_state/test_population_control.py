@@ -104,12 +104,12 @@ async def test_the_first_target_is_there_before_the_society_is() -> None:
 async def test_a_lack_of_calls_raises_the_target_and_a_long_backlog_lowers_it() -> None:
     bench = Bench().wanted()
     await bench.pass_seconds(5)
-    assert [target.active_agents for target in bench.targets] == [100, 200]
+    assert [target.active_agents for target in bench.targets] == [START_AGENTS, 2 * START_AGENTS]
     bench.demand = FULL
     await bench.pass_seconds(5)
     last = bench.targets[-1]
     assert last.active_agents is not None
-    assert (last.reason, last.active_agents < 100) == ("backlog too long", True)
+    assert (last.reason, last.active_agents < START_AGENTS) == ("backlog too long", True)
     assert (last.running, last.backlog, last.slots) == (64.0, 420.0, 64.0)
     assert last.decided_at == NOW
     assert bench.metrics.society.target == last.active_agents
@@ -141,12 +141,12 @@ async def test_while_nothing_is_wanted_the_target_rests_and_says_so_once() -> No
     bench.learn(Appetite("r0", False), Appetite("r1", False))
     await bench.pass_seconds(60)
     assert [(t.active_agents, t.reason) for t in bench.targets] == [
-        (100, "start"),
-        (100, "no dataset wants scenarios"),
+        (START_AGENTS, "start"),
+        (START_AGENTS, "no dataset wants scenarios"),
     ]
     bench.learn(Appetite("r1", True))
     await bench.pass_seconds(1)
-    assert (bench.targets[-1].active_agents, bench.targets[-1].reason) == (100, "goes on")
+    assert (bench.targets[-1].active_agents, bench.targets[-1].reason) == (START_AGENTS, "goes on")
 
 
 async def test_no_more_than_the_wanted_regions_have_and_the_limits_allow() -> None:
@@ -174,7 +174,7 @@ async def test_a_server_that_is_away_is_no_reason_for_more_agents() -> None:
     for _ in range(60):
         bench.metrics.model.retries["broken connection"] += 5
         await bench.pass_seconds(1)
-    assert [target.active_agents for target in bench.targets] == [100]
+    assert [target.active_agents for target in bench.targets] == [START_AGENTS]
     for _ in range(10):
         bench.metrics.model.calls["act"] += 5
         await bench.pass_seconds(1)
