@@ -28,6 +28,14 @@ class TopicSpec:
     kept: bool = False
 
 
+def topic_config(spec: TopicSpec, max_message_bytes: int) -> dict[str, str]:
+    """Return the configuration of a topic, as every way to create it must set it."""
+    return {
+        "max.message.bytes": str(max_message_bytes),
+        **(_COMPACTED if spec.compacted else _KEPT if spec.kept else {}),
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class TopicsReport:
     """What `create_topics` found and made."""
@@ -82,10 +90,7 @@ def _create(
         spec.name: {
             "num_partitions": settings.partitions,
             "replication_factor": settings.replication_factor,
-            "configs": {
-                "max.message.bytes": str(settings.max_message_bytes),
-                **(_COMPACTED if spec.compacted else _KEPT if spec.kept else {}),
-            },
+            "configs": topic_config(spec, settings.max_message_bytes),
         }
         for spec in specs
         if spec.name not in there
