@@ -38,7 +38,7 @@ USER_NAMESPACE = "matrix"
 REPLICAS = 3
 FOLDER = Path(__file__).parent / "base" / "kafka"
 _PREFIX = "matrix."
-_HEADER = "# Written by `python -m k8s.generate`; change services/events/topics.py or that program.\n"
+_HEADER = "# Written by `python -m k8s.generate` of services/events/topics.py and the services.\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,8 @@ def files() -> dict[Path, str]:
 
 def differing() -> list[Path]:
     """Return the files that are not what the code needs."""
-    return [path for path, text in files().items() if not path.is_file() or path.read_text() != text]
+    wanted = files().items()
+    return [path for path, text in wanted if not path.is_file() or path.read_text() != text]
 
 
 def main(arguments: Sequence[str]) -> int:
