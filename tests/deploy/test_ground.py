@@ -1,4 +1,4 @@
-"""What the platform stands on in a cluster: its manifests are valid, and are what the code needs."""
+"""What the platform stands on in a cluster: valid manifests, which are what the code needs."""
 
 import ast
 import os
@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
-from k8s import generate
 
+from k8s import generate
 from services.events import topics as t
 from services.events.topics import TOPICS
 from services.local.up.settings import SERVICES

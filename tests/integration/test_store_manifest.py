@@ -1,5 +1,6 @@
 """The store of k8s/base/store, run as its manifest says by the same program from a wheel."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,11 @@ async def test_the_store_takes_its_keys_from_the_environment_and_no_others(tmp_p
             await prepare_bucket(nobody)
     finally:
         await server.stop()
-        for port in (p + distance for p in ports for distance in (0, 10_000)):
-            for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
-                path.unlink(missing_ok=True)
+        remove_sockets(ports)
+
+
+def remove_sockets(ports: Sequence[int]) -> None:
+    # It makes them there whatever it is told.
+    for port in (port + distance for port in ports for distance in (0, 10_000)):
+        for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+            path.unlink(missing_ok=True)
