@@ -125,26 +125,33 @@ def topics() -> list[dict[str, Any]]:
 
 
 def users() -> list[dict[str, Any]]:
-    """Return a KafkaUser for each service, for who runs the commands, and for the autoscaler."""
-    found = []
-    groups: set[str] = set()
-    for service in SERVICES:
-        own = rights(service)
-        groups |= own.groups
-        acls = [
-            _allow("topic", topic, *_operations(own, topic))
-            for topic in sorted(own.reads | own.writes)
-        ]
-        acls += [_allow("group", group, "Read", "Describe") for group in sorted(own.groups)]
-        found.append(_user(service.replace("_", "-"), acls))
+    """Return a KafkaUser for each service, and for the others who come to the brokers.
+
+    `matrix-services` may what the services may, all together: for who gives them one password.
+    `matrix-operator` is for the commands, `matrix-keda` for the autoscaler.
+    """
+    own = {service: rights(service) for service in SERVICES}
+    every = Rights(
+        frozenset().union(*(each.reads for each in own.values())),
+        frozenset().union(*(each.writes for each in own.values())),
+        frozenset().union(*(each.groups for each in own.values())),
+    )
+    found = [_user(name.replace("_", "-"), _acls(each)) for name, each in own.items()]
+    found.append(_user("services", _acls(every)))
     commands = [
         # `matrix topics create`, and `matrix dead-letters`: a letter goes back to its own topic.
         _allow("topic", _PREFIX, "Create", "Describe", "Write", pattern="prefix"),
         _allow("topic", t.DEAD_LETTERS.name, "Read"),
     ]
     lag = [_allow("topic", _PREFIX, "Describe", pattern="prefix")]
-    lag += [_allow("group", group, "Describe") for group in sorted(groups)]
+    lag += [_allow("group", group, "Describe") for group in sorted(every.groups)]
     return [*found, _user("operator", commands), _user("keda", lag)]
+
+
+def _acls(own: Rights) -> list[dict[str, Any]]:
+    topics = sorted(own.reads | own.writes)
+    acls = [_allow("topic", topic, *_operations(own, topic)) for topic in topics]
+    return acls + [_allow("group", group, "Read", "Describe") for group in sorted(own.groups)]
 
 
 def _operations(own: Rights, topic: str) -> list[str]:

@@ -90,7 +90,7 @@ def test_every_group_and_topic_of_a_user_exists() -> None:
     names = {topic.name for topic in TOPICS}
     groups = {*SERVICES, "dataset-writer"}
     users = of_kind(overlay("overlays/gpu"), "KafkaUser")
-    assert len(users) == len(SERVICES) + 2
+    assert len(users) == len(SERVICES) + 3
     for user in users.values():
         for acl in user["spec"]["authorization"]["acls"]:
             resource = acl["resource"]
