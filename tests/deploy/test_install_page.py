@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,14 @@ def test_the_calculation_is_told_as_it_is_done() -> None:
     ]
     words = " ".join(PAGE.split())
     assert [part for part in told if part not in words] == []
+
+
+def test_the_shell_can_read_every_block() -> None:
+    blocks = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    assert len(blocks) > 10
+    for block in blocks:
+        done = subprocess.run(["bash", "-n"], input=block, text=True, capture_output=True)
+        assert done.returncode == 0, f"{block}\n{done.stderr}"
 
 
 def test_every_command_on_the_page_exists_with_its_options() -> None:
