@@ -18,7 +18,7 @@ from services.runtime.settings import KafkaSettings
 from tests.deploy.kustomizing import Manifest, rendered, rendered_by_kubectl
 
 ROOT = Path(__file__).parents[2]
-OVERLAYS = ("base", "base/store", "overlays/gpu", "overlays/kind")
+OVERLAYS = ("base", "base/store", "operator", "overlays/gpu", "overlays/kind")
 CRD_SCHEMAS = Path(
     os.environ.get("MATRIX_CRD_SCHEMAS", ROOT.parent / "shared" / "kubernetes-schemas")
 )
@@ -212,32 +212,72 @@ def test_the_kind_overlay_needs_one_broker_only() -> None:
 
 
 def test_the_broker_takes_the_largest_record_of_a_service() -> None:
-    config = of_kind(overlay("base"), "Kafka")["matrix"]["spec"]["kafka"]["config"]
-    assert config["message.max.bytes"] > KafkaSettings().max_message_bytes
-    assert config["replica.fetch.max.bytes"] >= config["message.max.bytes"]
+    manifests = overlay("base")
+    config = of_kind(manifests, "Kafka")["matrix"]["spec"]["kafka"]["config"]
+    topics = of_kind(manifests, "KafkaTopic").values()
+    (largest,) = {int(topic["spec"]["config"]["max.message.bytes"]) for topic in topics}
+    # Of a batch with one record: key, headers and the batch's own header count as well.
+    assert largest > KafkaSettings().max_message_bytes + 1024
+    assert config["message.max.bytes"] == largest
+    assert config["replica.fetch.max.bytes"] >= largest
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_every_namespace_is_declared_and_restricted(name: str) -> None:
     manifests = overlay(name)
-    declared = of_kind(manifests, "Namespace")
+    declared = of_kind([*manifests, *overlay("base")], "Namespace")
     used = {m["metadata"]["namespace"] for m in manifests if m["kind"] != "Namespace"}
     assert used <= set(declared)
     for namespace in declared.values():
         assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-def test_the_store_runs_restricted_and_its_keys_come_from_a_secret() -> None:
-    manifests = overlay("base/store")
-    pod = of_kind(manifests, "StatefulSet")["seaweedfs"]["spec"]["template"]["spec"]
-    assert pod["securityContext"]["runAsNonRoot"]
-    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+@pytest.mark.parametrize(("name", "kind"), [("base/store", "StatefulSet"), ("operator", "Pod")])
+def test_our_own_pods_are_restricted(name: str, kind: str) -> None:
+    (owner,) = of_kind(overlay(name), kind).values()
+    pod = owner["spec"] if kind == "Pod" else owner["spec"]["template"]["spec"]
+    context = pod["securityContext"]
+    assert context["runAsNonRoot"]
+    assert context["runAsUser"] == 65532
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
     assert not pod["automountServiceAccountToken"]
-    (container,) = pod["containers"]
-    own = container["securityContext"]
-    assert own["readOnlyRootFilesystem"]
-    assert not own["allowPrivilegeEscalation"]
-    assert own["capabilities"] == {"drop": ["ALL"]}
+    for container in pod["containers"]:
+        own = container["securityContext"]
+        assert own["readOnlyRootFilesystem"]
+        assert not own["allowPrivilegeEscalation"]
+        assert own["capabilities"] == {"drop": ["ALL"]}
+        assert container["resources"]["limits"]["memory"]
+
+
+def test_the_operator_comes_with_settings_of_the_code_and_its_own_user() -> None:
+    manifests = overlay("operator")
+    pod = of_kind(manifests, "Pod")["operator"]
+    (container,) = pod["spec"]["containers"]
+    environment = {entry["name"]: entry for entry in container["env"]}
+    prefix = "MATRIX_KAFKA__"
+    fields = {name.removeprefix(prefix).lower() for name in environment}
+    assert fields <= set(KafkaSettings.model_fields)
+    users = of_kind(overlay("overlays/gpu"), "KafkaUser")
+    user = environment[f"{prefix}SASL_USERNAME"]["value"]
+    assert user in users
+    secret = environment[f"{prefix}SASL_PASSWORD"]["valueFrom"]["secretKeyRef"]
+    assert secret == {"name": user, "key": "password"}
+    policy = of_kind(manifests, "NetworkPolicy")["operator"]["spec"]
+    chosen = policy["podSelector"]["matchLabels"].items()
+    assert chosen <= pod["metadata"]["labels"].items()
+    _, _, port = environment[f"{prefix}BOOTSTRAP_SERVERS"]["value"].rpartition(":")
+    (listener,) = of_kind(overlay("base"), "Kafka")["matrix"]["spec"]["kafka"]["listeners"]
+    assert listener["port"] == int(port)
+    assert {"protocol": "TCP", "port": int(port)} in [
+        each for rule in policy["egress"] for each in rule["ports"]
+    ]
+
+
+def test_the_keys_of_the_store_come_from_a_secret() -> None:
+    manifests = overlay("base/store")
+    (container,) = of_kind(manifests, "StatefulSet")["seaweedfs"]["spec"]["template"]["spec"][
+        "containers"
+    ]
     secret = {
         entry["name"]: entry["valueFrom"]["secretKeyRef"]
         for entry in container["env"]
@@ -265,3 +305,12 @@ def test_only_the_platform_and_the_autoscaler_reach_kafka_and_the_store() -> Non
         {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "matrix"}}}
     ]
     assert rule["ports"] == [{"protocol": "TCP", "port": "s3"}]
+
+
+def test_the_charts_values_for_kind_know_how_many_partitions_there_are() -> None:
+    values = ROOT / "helm" / "matrix" / "values-kind.yaml"
+    if not values.is_file():
+        pytest.skip("the chart is not here")
+    topics = of_kind(overlay("overlays/kind"), "KafkaTopic").values()
+    (partitions,) = {topic["spec"]["partitions"] for topic in topics}
+    assert yaml.safe_load(values.read_text())["kafka"]["partitions"] == partitions
