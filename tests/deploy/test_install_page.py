@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,7 @@ def test_the_table_of_values_is_that_of_the_chart() -> None:
         pytest.skip("the chart is not here")
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     table = PAGE.partition("| value | default |")[2].partition("\n\n")[0]
-    rows = re.findall(r"^\| `([\w.]+)` \| `([^`]*)` \|", table, re.MULTILINE)
+    rows = re.findall(r"^\| `([\w.-]+)` \| `([^`]*)` \|", table, re.MULTILINE)
     assert len(rows) == len(table.splitlines()) - 2
     for name, default in rows:
         value = values
@@ -116,6 +117,38 @@ def test_the_table_of_values_is_that_of_the_chart() -> None:
             assert part in value, f"{name} is no value of the chart"
             value = value[part]
         assert value == yaml.safe_load(default), name
+
+
+def test_the_values_of_the_example_are_of_the_chart_and_name_secrets_that_the_page_makes() -> None:
+    (example,) = re.findall(
+        r"cat > production.yaml <<END\n(.*?)^END$", PAGE, re.DOTALL | re.MULTILINE
+    )
+    given = yaml.safe_load(example)
+    made = {
+        "matrix-store",
+        *(f"matrix-kafka-{name.removeprefix('matrix-')}" for name in kafka_users()),
+    }
+    named = {value for name, value in leaves(given) if name.endswith("existingSecret")}
+    assert named <= made
+    assert len(named) == len(SERVICES) + 4
+    loop = PAGE.partition("for user in ")[2].partition("; do")[0].replace("\\\n", " ").split()
+    assert {f"matrix-{name}" for name in loop} == kafka_users()
+    if (CHART / "values.yaml").is_file():
+        known = dict(leaves(yaml.safe_load((CHART / "values.yaml").read_text())))
+        assert {name for name, _ in leaves(given)} <= set(known)
+
+
+def kafka_users() -> set[str]:
+    manifests = rendered(ROOT / "k8s" / "overlays" / "gpu")
+    return {m["metadata"]["name"] for m in manifests if m["kind"] == "KafkaUser"}
+
+
+def leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 # The calculation
