@@ -16,6 +16,8 @@ _COMPACTED = {
     # A record of an owner that was frozen must not push a valid one out before it is healed.
     "min.compaction.lag.ms": str(60 * 60 * 1000),
 }
+_BATCH_BYTES = 16 * 1024
+"""What a record and its batch take beside the value: brokers count them."""
 _KEPT = {"retention.ms": "-1", "retention.bytes": "-1"}
 
 
@@ -26,6 +28,14 @@ class TopicSpec:
     name: str
     compacted: bool = False
     kept: bool = False
+
+
+def topic_config(spec: TopicSpec, max_message_bytes: int) -> dict[str, str]:
+    """Return the configuration of a topic, as every way to create it must set it."""
+    return {
+        "max.message.bytes": str(max_message_bytes + _BATCH_BYTES),
+        **(_COMPACTED if spec.compacted else _KEPT if spec.kept else {}),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +92,7 @@ def _create(
         spec.name: {
             "num_partitions": settings.partitions,
             "replication_factor": settings.replication_factor,
-            "configs": {
-                "max.message.bytes": str(settings.max_message_bytes),
-                **(_COMPACTED if spec.compacted else _KEPT if spec.kept else {}),
-            },
+            "configs": topic_config(spec, settings.max_message_bytes),
         }
         for spec in specs
         if spec.name not in there
