@@ -21,8 +21,8 @@ from services.runtime.ports import Clock, Publisher, Role
 TARGET = "target"
 """Key of the target: who owns it controls the population, and nobody else."""
 START_AGENTS = 256
-"""Active at first, before anything is known of the server: as many as vLLM runs calls at once, unless
-it is told otherwise or has a large GPU."""
+"""Active at first, before anything is known of the server: as many as vLLM runs calls at once,
+unless it is told otherwise or has a large GPU."""
 TICK_SECONDS = 1.0
 _RESTS = "no dataset wants scenarios"
 _log = structlog.get_logger(__name__)

@@ -37,9 +37,9 @@ class Demand:
     load: ServerLoad | None
     """By all its clients, as it tells; None when it does not."""
     in_flight: int
-    """Calls of this process under way."""
+    """Sequences of this process's calls under way."""
     held: int
-    """Calls of this process that wait for one of those to end."""
+    """Those of its calls that wait for one of them to end."""
 
 
 class Admission:

@@ -1,4 +1,4 @@
-"""Admission to a model server: a bounded number of calls at once, the latest stage first."""
+"""Admission to a model server: a bounded amount of work at once, the latest stage first."""
 
 import asyncio
 from heapq import heappop, heappush
@@ -7,70 +7,74 @@ from types import TracebackType
 
 
 class Gate:
-    """Lets `slots` callers in at once; among those who wait, the lowest priority number first."""
+    """Lets work in up to `slots`; of those who wait, the lowest priority number is the next.
+
+    A caller counts for the sequences that its call makes the server generate: one that asks for
+    eight answers takes eight of vLLM's slots. It enters as soon as one is free, so that a large
+    one does not wait for ever.
+    """
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
         self.in_flight = 0
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        """Sequences of the callers inside."""
+        self._waiting: list[tuple[int, int, int, asyncio.Future[None]]] = []
         self._order = count()
 
     @property
     def slots(self) -> int:
-        """Callers that may be inside at once."""
+        """Sequences that may be inside at once, but for the last caller's."""
         return self._slots
 
     @slots.setter
     def slots(self, slots: int) -> None:
         """Let more in from now on, or fewer: who is inside stays."""
         self._slots = slots
-        while self.in_flight < slots and self._admit():
-            self.in_flight += 1
+        self._admit()
 
     @property
     def waiting(self) -> int:
-        """Callers that wait."""
-        return sum(not future.done() for _, _, future in self._waiting)
+        """Sequences of the callers that wait."""
+        return sum(weight for _, _, weight, turn in self._waiting if not turn.done())
 
-    def at(self, priority: int) -> "_Passage":
-        """Return a context manager that enters at a priority."""
-        return _Passage(self, priority)
+    def at(self, priority: int, weight: int = 1) -> "_Passage":
+        """Return a context manager that enters at a priority, with so many sequences."""
+        return _Passage(self, priority, weight)
 
-    async def _enter(self, priority: int) -> None:
+    async def _enter(self, priority: int, weight: int) -> None:
         if self.in_flight < self._slots:
-            self.in_flight += 1
+            self.in_flight += weight
             return
         turn = asyncio.get_running_loop().create_future()
-        heappush(self._waiting, (priority, next(self._order), turn))
+        heappush(self._waiting, (priority, next(self._order), weight, turn))
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._leave()
+                self._leave(weight)
             raise
 
-    def _leave(self) -> None:
-        # The slot passes to the first who still waits, so that nobody slips in between.
-        if self.in_flight > self._slots or not self._admit():
-            self.in_flight -= 1
+    def _leave(self, weight: int) -> None:
+        # Who waits is let in at once, so that nobody slips in between.
+        self.in_flight -= weight
+        self._admit()
 
-    def _admit(self) -> bool:
-        """Let the first in of those who wait; False when nobody does."""
-        while self._waiting:
-            _, _, turn = heappop(self._waiting)
+    def _admit(self) -> None:
+        while self._waiting and self.in_flight < self._slots:
+            _, _, weight, turn = heappop(self._waiting)
             if not turn.done():
+                self.in_flight += weight
                 turn.set_result(None)
-                return True
-        return False
 
 
 class _Passage:
-    def __init__(self, gate: Gate, priority: int) -> None:
+    def __init__(self, gate: Gate, priority: int, weight: int) -> None:
         self._gate = gate
         self._priority = priority
+        self._weight = weight
 
     async def __aenter__(self) -> None:
-        await self._gate._enter(self._priority)
+        await self._gate._enter(self._priority, self._weight)
 
     async def __aexit__(
         self,
@@ -78,4 +82,4 @@ class _Passage:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._gate._leave()
+        self._gate._leave(self._weight)

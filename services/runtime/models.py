@@ -70,7 +70,7 @@ class HttpModels:
 
     @property
     def in_flight(self) -> int:
-        """Requests that servers are working on."""
+        """Sequences that servers are working on: `n` of a request for as many answers."""
         return sum(server.gate.in_flight for server in self._servers.values())
 
     def demand(self, role: Role) -> Demand:
@@ -144,7 +144,7 @@ class HttpModels:
     ) -> T:
         endpoint = self._endpoints[role]
         server = self._servers[endpoint.url]
-        body = orjson.dumps(fields)
+        body, weight = orjson.dumps(fields), int(fields.get("n", 1))
         patience = self._settings.patience_seconds
         if role == "held_out":
             patience = min(patience, self._settings.held_out_patience_seconds)
@@ -154,8 +154,9 @@ class HttpModels:
         replica = None
         while True:
             try:
-                async with server.gate.at(STAGE_PRIORITY.get(stage, 0)):
-                    with server.replica() as replica:
+                async with server.gate.at(STAGE_PRIORITY.get(stage, 0), weight):
+                    replica = server.replica()
+                    with replica.working(weight):
                         content = await self._post(endpoint, replica.url + path, body)
                 return parsed(content, parse)
             except Rejected as error:

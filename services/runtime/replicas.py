@@ -7,8 +7,9 @@ far as it can take, whichever is the fastest, and one that is gone is left out.
 
 import asyncio
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import ip_address
-from types import TracebackType
 from urllib.parse import urlsplit
 
 from services.runtime.model_load import ServerLoad
@@ -19,7 +20,7 @@ AWAY_SECONDS = 2.0
 
 
 class Replica:
-    """One server; entered as a context by each call to it."""
+    """One server."""
 
     def __init__(self, url: str, slots: int | None) -> None:
         self.url = url
@@ -28,6 +29,7 @@ class Replica:
         self.load: ServerLoad | None = None
         """As it told last; None when it did not."""
         self.in_flight = 0
+        """Sequences of the calls under way."""
         self.refused = False
         """Whether it was too busy for a call since it was last looked at."""
         self.away_until = 0.0
@@ -35,20 +37,17 @@ class Replica:
 
     @property
     def crowding(self) -> float:
-        """Calls under way for each that it can take, with one more."""
+        """Sequences under way for each that it can take, with one more."""
         return (self.in_flight + 1) / self.concurrency.slots
 
-    def __enter__(self) -> "Replica":
-        self.in_flight += 1
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.in_flight -= 1
+    @contextmanager
+    def working(self, weight: int) -> Iterator[None]:
+        """Count a call of so many sequences."""
+        self.in_flight += weight
+        try:
+            yield
+        finally:
+            self.in_flight -= weight
 
     def broke_off(self) -> None:
         """Note that a connection to it broke, or could not be made."""

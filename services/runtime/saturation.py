@@ -1,5 +1,8 @@
 """How many calls to have under way at a model server: just so many that it never runs dry.
 
+Calls are counted as the server counts them, by the sequences that it generates: `n` for one that
+asks for so many answers.
+
 A server that batches (vLLM) has so many requests in work. Further ones wait in its queue, where
 they gain nothing, and where a later, more urgent call has to wait behind them. So the number grows
 until the queue begins to build, and holds there: doubling while nothing waits, as TCP's slow start

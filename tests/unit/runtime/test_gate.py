@@ -19,8 +19,13 @@ ACTS = st.lists(
 class Caller:
     rank: tuple[int, int]
     """Priority, and number of arrival."""
+    weight: int
     end: "asyncio.Future[None]" = field(default_factory=asyncio.Future)
     task: "asyncio.Task[None]" = field(init=False)
+
+
+def weights(callers: list[Caller]) -> int:
+    return sum(caller.weight for caller in callers)
 
 
 class Crowd:
@@ -34,7 +39,7 @@ class Crowd:
         self.arrived = 0
 
     async def _pass(self, caller: Caller) -> None:
-        async with self.gate.at(caller.rank[0]):
+        async with self.gate.at(caller.rank[0], caller.weight):
             self.inside.append(caller)
             try:
                 await caller.end
@@ -43,7 +48,7 @@ class Crowd:
 
     async def act(self, name: str, choice: int) -> None:
         if name == "come":
-            caller = Caller((choice, self.arrived))
+            caller = Caller((choice, self.arrived), 1 + choice % 3)
             caller.task = asyncio.create_task(self._pass(caller))
             self.queue.append(caller)
             self.arrived += 1
@@ -65,7 +70,7 @@ class Crowd:
         for _ in range(4):
             await asyncio.sleep(0)
         self.queue.sort(key=lambda caller: caller.rank)
-        while self.queue and len(self.expected) < self.gate.slots:
+        while self.queue and weights(self.expected) < self.gate.slots:
             self.expected.append(self.queue.pop(0))
 
 
@@ -78,8 +83,8 @@ def test_slots_are_never_overfilled_nor_lost_and_the_lowest_priority_number_is_n
         for name, choice in acts:
             await crowd.act(name, choice)
             assert {c.rank for c in crowd.inside} == {c.rank for c in crowd.expected}
-            assert len(crowd.inside) == crowd.gate.in_flight
-            assert crowd.gate.waiting == len(crowd.queue)
+            assert weights(crowd.inside) == crowd.gate.in_flight
+            assert crowd.gate.waiting == weights(crowd.queue)
         while crowd.expected:
             await crowd.act("go", 0)
         assert (crowd.inside, crowd.gate.in_flight, crowd.gate.waiting) == ([], 0, 0)
