@@ -36,8 +36,10 @@ FAR = 0.15
 BUSY, BURSTY = 0.95, 0.5
 """Share of the slots that is to be busy; while it is not, for calls come in bursts, the backlog may
 be this share of them."""
-READINGS, LONG = 3, 20
-"""Readings that decide where all calls are far from the aim, and where they are near."""
+READINGS, STANDING, LONG = 3, 8, 20
+"""Readings that decide where calls are far too few, where they are far too many, and where they are
+near the aim. Too many is what has waited all the time: a burst of the line is no reason to park
+people, who would be missing when it is over."""
 SETTLING_SECONDS = 1.0
 """Within this time a released group has made its first calls: readings before tell nothing."""
 PATIENCE_SECONDS = 12.0
@@ -135,7 +137,16 @@ def _far(control: Control, bounds: Bounds, latest: Sequence[Reading]) -> float |
     # A burst between two moments with free slots is no backlog that agents make.
     if gap > 0 and min(r.running for r in latest) < BUSY * slots:
         return None
-    return gap
+    return gap if gap < 0 else _standing_gap(control, bounds, noise)
+
+
+def _standing_gap(control: Control, bounds: Bounds, noise: float) -> float | None:
+    """Return by how many calls there were too many at every moment of the last ones."""
+    readings, slots = control.readings[-STANDING:], control.slots or 0.0
+    if len(readings) < STANDING or min(r.running for r in readings) < BUSY * slots:
+        return None
+    gap = min(r.calls for r in readings) - (1 + AIM) * slots
+    return gap if gap >= max(FAR * slots, 2 * noise) else None
 
 
 def _near(control: Control, bounds: Bounds, readings: Sequence[Reading]) -> float | None:
@@ -146,8 +157,9 @@ def _near(control: Control, bounds: Bounds, readings: Sequence[Reading]) -> floa
     running, backlog = fmean(r.running for r in readings), fmean(r.backlog for r in readings)
     group = bounds.group * _slope(control, bounds, running + backlog)
     idle = running < BUSY * slots
-    if backlog > max((BURSTY if idle else HIGHEST) * slots, AIM * slots + group):
-        return backlog - AIM * slots
+    standing = sorted(r.backlog for r in readings)[len(readings) // 4]
+    if standing > max((BURSTY if idle else HIGHEST) * slots, AIM * slots + group):
+        return standing - AIM * slots
     # Bursts are a backlog too, on average, and leave slots free in between.
     if idle or backlog < LOWEST * slots:
         return min(0.0, running - slots)

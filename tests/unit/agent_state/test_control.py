@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from services.agent_state.control import (
     READINGS,
     SETTLING_SECONDS,
+    STANDING,
     changed,
     decided,
     observed,
@@ -114,7 +115,7 @@ def test_from_few_agents_and_from_all_the_server_becomes_just_saturated(
 ) -> None:
     steady = run(slots, 4 * slots, start, line=line)[60:]
     assert busy(steady) >= 0.95
-    assert 0 < waiting(steady) <= 0.10
+    assert 0 < waiting(steady) <= 0.12  # On average, with bursts; 10 % is what may stand.
 
 
 @settings(max_examples=25, deadline=None, derandomize=True, phases=[Phase.generate])
@@ -152,10 +153,10 @@ def test_a_doubled_or_halved_server_is_followed_within_30_seconds(
     found = run(slots, 6 * slots, seed=seed, until=180, events={100: resize})
     after = found[129:150]
     assert busy(after) >= 0.85
-    assert waiting(after) <= 0.15
+    assert waiting(after) <= 0.18
     later = found[150:]
     assert busy(later) >= 0.93
-    assert 0 < waiting(later) <= 0.15
+    assert 0 < waiting(later) <= 0.18
 
 
 @settings(max_examples=15, deadline=None, derandomize=True)
@@ -199,7 +200,7 @@ def test_a_target_that_few_of_many_regions_want_is_kept_for_when_more_are_wanted
     calm = readings(Control(500, 0.0, slots=64.0, known=True), *[(64.0, 4.0)] * 20)
     assert decided(calm, Bounds(100, 5.0)) is None
     # Too long a backlog counts from those who are active, not from the target.
-    flooded = readings(Control(500, 0.0), *[(64.0, 64.0)] * READINGS)
+    flooded = readings(Control(500, 0.0), *[(64.0, 64.0)] * STANDING)
     decision = decided(flooded, Bounds(100, 5.0))
     assert decision is not None
     assert decision.target < 60
@@ -213,7 +214,7 @@ def test_nothing_is_decided_of_readings_from_before_a_change_has_shown() -> None
 
 def test_what_moves_towards_the_band_is_waited_for() -> None:
     patient, hasty = Control(300, 0.0, patient_until=60.0), Control(300, 0.0)
-    falling = [(64.0, 200.0), (64.0, 150.0), (64.0, 100.0)]
+    falling = [(64.0, 500.0 - 50 * second) for second in range(STANDING)]
     assert decided(readings(patient, *falling), BOUNDS) is None
     assert decided(readings(patient, *reversed(falling)), BOUNDS) is not None
     assert decided(readings(hasty, *falling), BOUNDS) is not None
@@ -223,16 +224,26 @@ def test_what_moves_towards_the_band_is_waited_for() -> None:
 
 
 def test_a_backlog_is_not_shortened_twice_for_the_same_groups() -> None:
-    long = readings(Control(400, 0.0), *[(64.0, 336.0)] * READINGS)
+    long = readings(Control(400, 0.0), *[(64.0, 336.0)] * STANDING)
     first = decided(long, BOUNDS)
     assert first is not None
     assert first.target == 68  # 64 slots and 6 % of them, of agents with one call each
-    parked = changed(long, first, now=5.0)
+    parked = changed(long, first, now=10.0)
     assert decided(readings(parked, *[(64.0, 336.0)] * 10), BOUNDS) is None
-    seen = readings(parked, *[(64.0, 150.0)] * READINGS)
+    seen = readings(parked, *[(64.0, 150.0)] * STANDING)
     again = decided(seen, BOUNDS)
     assert again is not None
     assert again.target < 68
+
+
+def test_a_burst_parks_nobody_and_what_stands_all_the_time_does() -> None:
+    steady = readings(Control(100, 0.0, slots=64.0, known=True), *[(64.0, 4.0)] * STANDING)
+    burst = readings(steady, *[(64.0, 80.0)] * (STANDING - 2), (64.0, 4.0), (64.0, 80.0))
+    assert decided(burst, BOUNDS) is None
+    stands = readings(steady, *[(64.0, 80.0)] * STANDING)
+    decision = decided(stands, BOUNDS)
+    assert decision is not None
+    assert decision.target < 100
 
 
 def test_the_slots_are_as_many_as_run_while_others_wait() -> None:
@@ -256,6 +267,6 @@ def test_a_process_that_has_no_time_gets_no_more_agents() -> None:
         late = observed(late, Reading(float(second), 20.0, 0.0, late=0.01))
     assert decided(late, BOUNDS) is not None
     flooded = Control(400, 0.0)
-    for second in range(1, 6):
+    for second in range(1, STANDING + 1):
         flooded = observed(flooded, Reading(float(second), 64.0, 300.0, late=0.5))
     assert decided(flooded, BOUNDS) is not None

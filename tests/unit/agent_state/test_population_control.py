@@ -106,7 +106,7 @@ async def test_a_lack_of_calls_raises_the_target_and_a_long_backlog_lowers_it() 
     await bench.pass_seconds(5)
     assert [target.active_agents for target in bench.targets] == [START_AGENTS, 2 * START_AGENTS]
     bench.demand = FULL
-    await bench.pass_seconds(5)
+    await bench.pass_seconds(10)
     last = bench.targets[-1]
     assert last.active_agents is not None
     assert (last.reason, last.active_agents < START_AGENTS) == ("backlog too long", True)
@@ -164,7 +164,7 @@ async def test_no_more_than_the_wanted_regions_have_and_the_limits_allow() -> No
 
 async def test_a_server_that_does_not_tell_is_known_by_the_calls_of_this_process() -> None:
     bench = Bench(Demand(None, in_flight=64, held=500)).wanted()
-    await bench.pass_seconds(6)
+    await bench.pass_seconds(11)
     last = bench.targets[-1]
     assert (last.running, last.backlog, last.reason) == (64.0, 500.0, "backlog too long")
 
