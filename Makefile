@@ -17,7 +17,7 @@ test: lint unit ## Everything: linters, types, contracts, protos, tests
 WORKERS ?= 3
 # Most tests wait, for servers or for models. What kills and scales a platform runs by itself.
 unit: $(VENV)/.dev
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile tests/unit tests/integration tests/e2e
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile tests/unit tests/deploy tests/integration tests/e2e
 	$(BIN)/pytest tests/cluster
 
 lint: $(VENV)/.dev ## Linters, types, import contracts, protos

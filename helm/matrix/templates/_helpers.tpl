@@ -86,7 +86,7 @@ affinity:
 {{/* Priority class of "services" or "models": (dict "root" $ "of" NAME). It belongs to the cluster,
 hence the namespace in its name. */}}
 {{- define "matrix.priorityClass" -}}
-{{ .root.Release.Namespace }}-{{ include "matrix.fullname" .root }}-{{ .of }}
+{{ .root.Release.Namespace | default "default" }}-{{ include "matrix.fullname" .root }}-{{ .of }}
 {{- end }}
 
 {{/* The port of host:port or of a URL, by its scheme if it names none. */}}

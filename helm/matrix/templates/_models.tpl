@@ -1,7 +1,10 @@
 {{/* Model servers of this chart, as YAML by role: takes $. None but in mode kserve. */}}
 {{- define "matrix.modelServers" -}}
-{{- $family := get .Values.models.families .Values.models.family -}}
 {{- if eq .Values.models.mode "kserve" -}}
+{{- if not (hasKey .Values.models.families .Values.models.family) -}}
+{{- fail (printf "models.family: there is no %s in models.families; there are %s" .Values.models.family (keys .Values.models.families | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- $family := get .Values.models.families .Values.models.family -}}
 {{- range $role, $server := .Values.models.servers }}
 {{- if $server.enabled }}
 {{- $own := get $family $role }}

@@ -31,9 +31,6 @@
 {{- end -}}
 {{- end -}}
 {{- if eq $v.models.mode "kserve" -}}
-{{- if not (hasKey $v.models.families $v.models.family) -}}
-{{- fail (printf "models.family: there is no %s in models.families; there are %s" $v.models.family (keys $v.models.families | sortAlpha | join ", ")) -}}
-{{- end -}}
 {{- range $role, $server := $v.models.servers -}}
 {{- if gt (int $server.minReplicas) (int $server.maxReplicas) -}}
 {{- fail (printf "models.servers.%s.minReplicas: %d is more than maxReplicas %d" $role (int $server.minReplicas) (int $server.maxReplicas)) -}}
