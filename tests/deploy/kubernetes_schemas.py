@@ -1,7 +1,7 @@
 """The schemas of Kubernetes kinds, and what they find wrong in an object.
 
-Those of core kinds are in the package `kubernetes-validate`. Those of custom kinds are upstream's and
-not here: files `{kind}_{group}_{version}.json` of a folder that is given.
+Those of core kinds are in the package `kubernetes-validate`. Those of custom kinds are upstream's
+and not here: files `{kind}_{group}_{version}.json` of a folder that is given.
 """
 
 import copy
@@ -123,7 +123,7 @@ def _admitted(schema: dict[str, Any], value: Any) -> Any:
 def _telling(error: ValidationError) -> ValidationError:
     """Return the most telling leaf of an error of alternatives, else the error itself."""
     if error.validator in ("anyOf", "oneOf") and error.context:
-        best = best_match([error])
+        best: ValidationError | None = best_match([error])
         if best is not None and best.absolute_path != error.absolute_path:
             return best
     return error

@@ -22,7 +22,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     for key, _ in node.value:
         if key.tag == _MERGE:
             continue
-        name = loader.construct_object(key, deep=True)  # type: ignore[no-untyped-call]
+        name = loader.construct_object(key, deep=True)
         if name in seen:
             raise yaml.constructor.ConstructorError(
                 None, None, f"duplicate key {name!r}", key.start_mark
@@ -31,7 +31,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     loader.flatten_mapping(node)
     built = loader.construct_object
     return {
-        built(key, deep=True): built(value, deep=True)  # type: ignore[no-untyped-call]
+        built(key, deep=True): built(value, deep=True)
         for key, value in node.value
     }
 

@@ -1,18 +1,21 @@
 {{/* How a service is asked for its health: (dict "root" $ "component" NAME). `liveness` is served from
-the start, the name "" when its partitions are restored. The kubelet's own gRPC probe knows no TLS. */}}
+the start, the name "" when its partitions are restored. The kubelet's own gRPC probe knows no
+TLS: with it, a command asks. */}}
 {{- define "matrix.probes" -}}
 startupProbe:
   {{- include "matrix.probe" (dict "root" .root "component" .component "service" "liveness") | nindent 2 }}
   periodSeconds: 2
+  timeoutSeconds: 5
   failureThreshold: 60
 livenessProbe:
   {{- include "matrix.probe" (dict "root" .root "component" .component "service" "liveness") | nindent 2 }}
-  periodSeconds: 10
+  periodSeconds: {{ ternary 30 10 .root.Values.grpc.tls }}
   timeoutSeconds: 5
   failureThreshold: 6
 readinessProbe:
   {{- include "matrix.probe" (dict "root" .root "component" .component "service" "") | nindent 2 }}
-  periodSeconds: 5
+  # With TLS a probe is a process of its own, a fifth of a second of a processor.
+  periodSeconds: {{ ternary 10 5 .root.Values.grpc.tls }}
   timeoutSeconds: 5
   failureThreshold: 2
 {{- end }}
