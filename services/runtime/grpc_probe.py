@@ -1,8 +1,8 @@
 """A health probe for servers with TLS, which the kubelet's own gRPC probe does not know.
 
-`python -m services.runtime.grpc_probe SERVER_NAME [HEALTH_NAME]` asks the server of this pod, as the
-environment of the service says, and ends with 0 if it is well, else with 1 and a line that says why.
-SERVER_NAME is the one that its certificate must have.
+`python -m services.runtime.grpc_probe SERVER_NAME [HEALTH_NAME]` asks the server of this pod, as
+the environment of the service says, and ends with 0 if it is well, else with 1 and a line that says
+why. SERVER_NAME is the one that its certificate must have.
 """
 
 import os

@@ -30,10 +30,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
         seen.add(name)
     loader.flatten_mapping(node)
     built = loader.construct_object
-    return {
-        built(key, deep=True): built(value, deep=True)
-        for key, value in node.value
-    }
+    return {built(key, deep=True): built(value, deep=True) for key, value in node.value}
 
 
 _Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: node.value)

@@ -1,7 +1,6 @@
 {{/* Settings that are no secrets, as data of the ConfigMap: takes $. */}}
 {{- define "matrix.config" -}}
 {{ include "matrix.kafkaConfig" . }}
-{{ include "matrix.storeConfig" . }}
 {{- with .Values.grpc }}
 MATRIX_GRPC__HOST: {{ .host | quote }}
 MATRIX_GRPC__PORT: "50051"
@@ -77,8 +76,12 @@ MATRIX_OBJECT_STORE__CA_FILE: /etc/matrix/store/ca.crt
 {{- end }}
 {{- end }}
 
-{{/* Keys of the store: takes $. */}}
-{{- define "matrix.storeSecrets" -}}
+{{/* The store, its keys included, as variables; only who writes there has them: takes $. */}}
+{{- define "matrix.storeEnv" -}}
+{{- range $name, $value := include "matrix.storeConfig" . | fromYaml }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
 - name: MATRIX_OBJECT_STORE__ACCESS_KEY
   valueFrom:
     secretKeyRef: {name: {{ .Values.objectStore.existingSecret }}, key: access-key}
