@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import urlsplit
 
 import pytest
 import typer
@@ -138,6 +139,18 @@ def test_models_are_found_where_they_are_served(monkeypatch: pytest.MonkeyPatch)
     models = read("kind", "agent-state", monkeypatch).models
     assert models.simulator.url == "http://matrix-simulated-model.matrix.svc:8000"
     assert models.of("embedding") == models.simulator
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_models_in_the_cluster_have_a_service(case: str) -> None:
+    there = {f"{name}.matrix.svc" for name in of_kind(rendered(case), "Service")}
+    # KServe makes these.
+    there |= {f"{n}-predictor.matrix.svc" for n in of_kind(rendered(case), "InferenceService")}
+    for _, container in services(case):
+        for variable, value in environment(case, container).items():
+            host = urlsplit(value).hostname or ""
+            if variable.endswith("__URL") and host.endswith(".svc"):
+                assert host in there, variable
 
 
 def test_options_become_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.deploy.network import Network, Place
+from tests.deploy.object_rules import pod_template
 from tests.deploy.rendering import (
     CASES,
     EVERYTHING,
@@ -160,9 +161,8 @@ def test_all_images_follow_one_value() -> None:
     def images(values: dict[str, object]) -> set[str]:
         found: set[str] = set()
         for manifest in manifests_of({**CASES["kind"], "image": values}):
-            template = manifest if manifest["kind"] == "Pod" else manifest.get("spec", {})
-            spec = template.get("template", template).get("spec", {})
-            found |= {c["image"] for c in containers(spec)} if "containers" in spec else set()
+            spec = pod_template(manifest)[1].get("spec")
+            found |= {container["image"] for container in containers(spec)} if spec else set()
         return found
 
     assert images({"repository": "r.example/matrix"}) == {"r.example/matrix:0.1.0"}
