@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from services.runtime.settings import Settings
-from tests.deploy.rendering import CASES, Manifest, manifests_of, of_kind, rendered
+from tests.deploy.rendering import CASES, Manifest, manifests_of, of_kind, pods, rendered
 
 
 def scaled_services(case: str) -> dict[str, Manifest]:
@@ -63,6 +63,23 @@ def test_keda_shows_the_brokers_who_it_is() -> None:
     [source] = spec["configMapTargetRef"]
     names = of_kind(rendered("everything"), "ConfigMap")
     assert names[source["name"]]["data"][source["key"]] == "matrix-keda"
+
+
+def test_large_numbers_are_written_out() -> None:
+    # Helm reads numbers as floating point, and would write 1e+06.
+    values = {
+        "settings": {"maxPending": 1_000_000},
+        "autoscaling": {"keda": {"lagThreshold": 2_000_000}},
+        "models": {"servers": {"teacher": {"maxModelLen": 1_000_000}}},
+    }
+    manifests = manifests_of(values)
+    assert of_kind(manifests, "ConfigMap")["matrix-settings"]["data"]["MATRIX_MAX_PENDING"] == (
+        "1000000"
+    )
+    scaled = of_kind(manifests, "ScaledObject")["matrix-agent-state"]["spec"]
+    assert scaled["triggers"][0]["metadata"]["lagThreshold"] == "2000000"
+    model = of_kind(manifests, "InferenceService")["matrix-teacher"]["spec"]["predictor"]["model"]
+    assert "--max-model-len=1000000" in model["args"]
 
 
 def test_brokers_without_a_password_need_no_access() -> None:
@@ -166,6 +183,17 @@ def test_other_settings_are_other_pods_and_other_limits_are_not() -> None:
     assert template({"services": {"agent-state": {"maxReplicas": 32}}}) == now
     assert template({"autoscaling": {"mode": "hpa"}}) == now
     assert template({"models": {"servers": {"teacher": {"minReplicas": 1}}}}) == now
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_another_version_of_the_chart_is_no_other_pod(case: str) -> None:
+    # Labels of an InferenceService are labels of its pods.
+    changing = {"helm.sh/chart", "app.kubernetes.io/version"}
+    for name, (labels, _) in pods(case).items():
+        # The test's pod is made anew each time.
+        assert name == "Pod/matrix-test" or not changing & labels.keys(), name
+    for workload in of_kind(rendered(case), "StatefulSet").values():
+        assert not changing & workload["spec"]["selector"]["matchLabels"].keys()
 
 
 def test_the_setup_job_needs_nothing_that_is_not_there_yet() -> None:

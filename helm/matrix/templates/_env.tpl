@@ -19,7 +19,7 @@ MATRIX_GRPC__CALLERS_FILE: /etc/matrix/grpc/callers.toml
 {{- end }}
 {{- with .Values.settings }}
 MATRIX_LOG_FORMAT: {{ .logFormat }}
-MATRIX_MAX_PENDING: {{ .maxPending | quote }}
+MATRIX_MAX_PENDING: {{ .maxPending | int64 | quote }}
 MATRIX_POPULATION_CONTROL: {{ .populationControl | quote }}
 MATRIX_MODELS__TIMEOUT_SECONDS: {{ .modelTimeoutSeconds | quote }}
 MATRIX_MODELS__PATIENCE_SECONDS: {{ .modelPatienceSeconds | quote }}
@@ -37,8 +37,8 @@ too: takes $. */}}
 MATRIX_KAFKA__BOOTSTRAP_SERVERS: {{ .bootstrapServers | quote }}
 MATRIX_KAFKA__SECURITY_PROTOCOL: {{ .securityProtocol }}
 MATRIX_KAFKA__SASL_MECHANISM: {{ .saslMechanism }}
-MATRIX_KAFKA__PARTITIONS: {{ .partitions | quote }}
-MATRIX_KAFKA__REPLICATION_FACTOR: {{ .replicationFactor | quote }}
+MATRIX_KAFKA__PARTITIONS: {{ .partitions | int64 | quote }}
+MATRIX_KAFKA__REPLICATION_FACTOR: {{ .replicationFactor | int64 | quote }}
 MATRIX_KAFKA__SESSION_TIMEOUT_SECONDS: {{ .sessionTimeoutSeconds | quote }}
 {{- if and (contains "SSL" .securityProtocol) .caInSecret }}
 MATRIX_KAFKA__CA_FILE: /etc/matrix/kafka/ca.crt

@@ -8,7 +8,7 @@ metadata:
   bootstrapServers: {{ $kafka.bootstrapServers | quote }}
   topic: {{ .topic | quote }}
   consumerGroup: {{ .group | quote }}
-  lagThreshold: {{ .threshold | quote }}
+  lagThreshold: {{ .threshold | int64 | quote }}
   # As the consumers begin: services.runtime.kafka_member.
   offsetResetPolicy: earliest
   tls: {{ ternary "enable" "disable" (contains "SSL" $kafka.securityProtocol) }}
