@@ -42,6 +42,7 @@ class Schemas:
         self._core = found[0]
         self._custom = tuple(custom)
         self._known: dict[tuple[str, str], tuple[Any, bool] | None] = {}
+        self._checked: dict[str, list[tuple[str, str]]] = {}
 
     def find(self, api_version: str, kind: str) -> tuple[Any, bool] | None:
         """Return the validator of a kind and whether it is a custom one; None if it is unknown."""
@@ -50,8 +51,15 @@ class Schemas:
             self._known[key] = self._read(api_version, kind)
         return self._known[key]
 
-    def errors(self, document: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        """Yield path and message of each error; nothing of a kind that is unknown."""
+    def errors(self, document: dict[str, Any]) -> list[tuple[str, str]]:
+        """Return path and message of each error; none of a kind that is unknown."""
+        # A custom kind takes a tenth of a second, and most objects are the same in many cases.
+        key = repr(document)
+        if key not in self._checked:
+            self._checked[key] = list(self._errors(document))
+        return self._checked[key]
+
+    def _errors(self, document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         found = self.find(document["apiVersion"], document["kind"])
         if found is None:
             return

@@ -18,7 +18,11 @@ Manifest = dict[str, Any]
 EVERYTHING: Mapping[str, Any] = {
     "image": {"repository": "registry.example.com/matrix", "pullSecrets": ["registry"]},
     "commonLabels": {"team": "data"},
-    "kafka": {"username": "matrix-services", "staticMembership": True},
+    "kafka": {
+        "username": "matrix-services",
+        "clientCertificate": True,
+        "staticMembership": True,
+    },
     "objectStore": {"endpoint": "https://store.example.com", "caInSecret": True},
     "grpc": {"existingSecret": "tls", "tls": True, "clientCertificates": True, "callers": True},
     "settings": {"extraEnv": {"MATRIX_COMMUNICATION": "random"}},

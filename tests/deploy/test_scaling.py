@@ -60,6 +60,8 @@ def test_keda_shows_the_brokers_who_it_is() -> None:
     ]
     [spec] = [a["spec"] for a in of_kind(rendered("everything"), "TriggerAuthentication").values()]
     assert {each["name"] for each in spec["secretTargetRef"]} == {"matrix-keda"}
+    parameters = [each["parameter"] for each in spec["secretTargetRef"]]
+    assert parameters == ["password", "ca", "cert", "key"]
     [source] = spec["configMapTargetRef"]
     names = of_kind(rendered("everything"), "ConfigMap")
     assert names[source["name"]]["data"][source["key"]] == "matrix-keda"
@@ -82,13 +84,20 @@ def test_large_numbers_are_written_out() -> None:
     assert "--max-model-len=1000000" in model["args"]
 
 
-def test_brokers_without_a_password_need_no_access() -> None:
-    manifests = manifests_of({"kafka": {"securityProtocol": "PLAINTEXT"}})
+@pytest.mark.parametrize(
+    ("kafka", "tls"),
+    [
+        ({"securityProtocol": "PLAINTEXT"}, "disable"),
+        ({"securityProtocol": "SSL", "caInSecret": False}, "enable"),
+    ],
+)
+def test_brokers_that_ask_for_nothing_need_no_secret(kafka: dict[str, Any], tls: str) -> None:
+    manifests = manifests_of({"kafka": {**kafka, "existingSecret": ""}})
     assert of_kind(manifests, "TriggerAuthentication") == {}
     for scaled in of_kind(manifests, "ScaledObject").values():
         for trigger in scaled["spec"]["triggers"]:
             assert "authenticationRef" not in trigger
-            assert trigger["metadata"]["tls"] == "disable"
+            assert trigger["metadata"]["tls"] == tls
             assert "sasl" not in trigger["metadata"]
 
 

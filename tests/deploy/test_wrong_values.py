@@ -1,11 +1,14 @@
 """Values that cannot be are refused before anything is installed, by a message that names them."""
 
+import json
 from typing import Any
 
 import pytest
 from helm_python import HelmError
 
-from tests.deploy.rendering import default_values, render
+from tests.deploy.rendering import CHART, default_values, render
+
+SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 
 
 def nested(path: str, value: Any) -> dict[str, Any]:
@@ -26,6 +29,16 @@ def nested(path: str, value: Any) -> dict[str, Any]:
         ("kafka/bootstrapServers", "kafka", "at '/kafka/bootstrapServers'"),
         ("kafka/securityProtocol", "TLS", "at '/kafka/securityProtocol'"),
         ("kafka/existingSecret", "", "kafka.existingSecret: kafka.securityProtocol SASL_SSL"),
+        (
+            "kafka",
+            {"securityProtocol": "SASL_PLAINTEXT", "clientCertificate": True},
+            "kafka.clientCertificate: kafka.securityProtocol SASL_PLAINTEXT shows none",
+        ),
+        (
+            "kafka",
+            {"securityProtocol": "SSL", "existingSecret": ""},
+            "kafka.existingSecret: kafka.caInSecret and kafka.clientCertificate need",
+        ),
         ("objectStore/existingSecret", "", "objectStore.existingSecret: give the name"),
         ("objectStore/url", "/data", "at '/objectStore/url'"),
         ("image/digest", "latest", "at '/image/digest'"),
@@ -84,6 +97,26 @@ def _sections(values: Any, path: str = "") -> list[str]:
     for key, value in values.items():
         found += _sections(value, f"{path}/{key}" if path else str(key))
     return found
+
+
+def unset(schema: dict[str, Any], values: Any, path: str = "") -> list[str]:
+    """Return the properties of the schema that have no default among the values."""
+    if "$ref" in schema:
+        schema = SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]]
+    found = []
+    for name, part in schema.get("properties", {}).items():
+        here = f"{path}/{name}"
+        if not isinstance(values, dict) or name not in values:
+            found.append(here)
+        else:
+            found += unset(part, values[name], here)
+    return found
+
+
+def test_every_value_that_may_be_set_has_a_default() -> None:
+    # Of affinity there is none, and global belongs to charts around this one.
+    found = [path for path in unset(SCHEMA, default_values()) if "ffinity/" not in path]
+    assert found == ["/global"]
 
 
 # What holds names of others: any key, as long as it is one.

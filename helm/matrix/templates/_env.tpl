@@ -43,6 +43,10 @@ MATRIX_KAFKA__SESSION_TIMEOUT_SECONDS: {{ .sessionTimeoutSeconds | quote }}
 {{- if and (contains "SSL" .securityProtocol) .caInSecret }}
 MATRIX_KAFKA__CA_FILE: /etc/matrix/kafka/ca.crt
 {{- end }}
+{{- if .clientCertificate }}
+MATRIX_KAFKA__CERT_FILE: /etc/matrix/kafka/user.crt
+MATRIX_KAFKA__KEY_FILE: /etc/matrix/kafka/user.key
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -98,12 +102,18 @@ MATRIX_OBJECT_STORE__CA_FILE: /etc/matrix/store/ca.crt
 (dict "root" $ "kafkaSecret" NAME "store" BOOL "grpc" BOOL). */}}
 {{- define "matrix.volumes" -}}
 {{- $kafka := .root.Values.kafka -}}
-{{- if and .kafkaSecret (contains "SSL" $kafka.securityProtocol) $kafka.caInSecret }}
+{{- if and .kafkaSecret (contains "SSL" $kafka.securityProtocol) (or $kafka.caInSecret $kafka.clientCertificate) }}
 - name: kafka
   secret:
     secretName: {{ .kafkaSecret }}
     items:
+      {{- if $kafka.caInSecret }}
       - {key: ca.crt, path: ca.crt}
+      {{- end }}
+      {{- if $kafka.clientCertificate }}
+      - {key: user.crt, path: user.crt}
+      - {key: user.key, path: user.key}
+      {{- end }}
 {{- end }}
 {{- if and .store .root.Values.objectStore.caInSecret }}
 - name: store

@@ -4,8 +4,11 @@
 {{- if and (contains "SASL" $v.kafka.securityProtocol) (not $v.kafka.existingSecret) -}}
 {{- fail (printf "kafka.existingSecret: kafka.securityProtocol %s needs the name of a secret with username and password" $v.kafka.securityProtocol) -}}
 {{- end -}}
-{{- if and (contains "SSL" $v.kafka.securityProtocol) $v.kafka.caInSecret (not $v.kafka.existingSecret) -}}
-{{- fail "kafka.existingSecret: kafka.caInSecret needs the name of a secret with ca.crt" -}}
+{{- if and (contains "SSL" $v.kafka.securityProtocol) (or $v.kafka.caInSecret $v.kafka.clientCertificate) (not $v.kafka.existingSecret) -}}
+{{- fail "kafka.existingSecret: kafka.caInSecret and kafka.clientCertificate need the name of a secret" -}}
+{{- end -}}
+{{- if and $v.kafka.clientCertificate (not (contains "SSL" $v.kafka.securityProtocol)) -}}
+{{- fail (printf "kafka.clientCertificate: kafka.securityProtocol %s shows none; take SSL or SASL_SSL" $v.kafka.securityProtocol) -}}
 {{- end -}}
 {{- if and (hasPrefix "s3://" $v.objectStore.url) (not $v.objectStore.existingSecret) -}}
 {{- fail "objectStore.existingSecret: give the name of a secret with access-key and secret-key" -}}
