@@ -16,7 +16,7 @@ RELEASE = NAMESPACE = "matrix"
 Manifest = dict[str, Any]
 
 EVERYTHING: Mapping[str, Any] = {
-    "image": {"repository": "registry.example.com/matrix", "pullSecrets": ["registry"]},
+    "image": {"repository": "registry.example.com/matrix", "pullSecrets": [{"name": "registry"}]},
     "commonLabels": {"team": "data"},
     "kafka": {
         "username": "matrix-services",
@@ -65,6 +65,7 @@ EVERYTHING: Mapping[str, Any] = {
         "modelStorage": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}}],
         "grpcClients": [{"namespaceSelector": {"matchLabels": {"team": "data"}}}],
     },
+    "controller": {"existingSecret": "tls"},
     "setup": {"existingSecret": "matrix-operator", "username": "matrix-operator"},
 }
 """All that can be switched on, and all that can be given."""

@@ -41,11 +41,18 @@ def nested(path: str, value: Any) -> dict[str, Any]:
         ),
         ("objectStore/existingSecret", "", "objectStore.existingSecret: give the name"),
         ("objectStore/url", "/data", "at '/objectStore/url'"),
+        ("image/pullSecrets", ["registry"], "at '/image/pullSecrets/0'"),
         ("image/digest", "latest", "at '/image/digest'"),
         ("image/tag", "not a tag", "at '/image/tag'"),
         ("grpc/tls", True, "grpc.existingSecret: "),
         ("grpc/callers", True, "grpc.existingSecret: "),
         ("grpc", {"callers": True, "existingSecret": "tokens"}, "grpc.tls: grpc.callers needs it"),
+        (
+            "grpc",
+            {"tls": True, "existingSecret": "tls"},
+            "controller.existingSecret: grpc.tls needs",
+        ),
+        ("controller/apiServerCIDRs", ["everywhere"], "at '/controller/apiServerCIDRs/0'"),
         ("grpc", {"clientCertificates": True}, "grpc.tls: grpc.clientCertificates needs it"),
         (
             "services/agent-state/resources/limits/memory",

@@ -22,6 +22,9 @@
 {{- if and $v.grpc.clientCertificates (not $v.grpc.tls) -}}
 {{- fail "grpc.tls: grpc.clientCertificates needs it" -}}
 {{- end -}}
+{{- if and $v.grpc.tls $v.controller.enabled (not $v.controller.existingSecret) -}}
+{{- fail "controller.existingSecret: grpc.tls needs the name of a secret with ca.crt and token" -}}
+{{- end -}}
 {{- if le (int $v.autoscaling.keda.lagThreshold) (int $v.settings.maxPending) -}}
 {{- fail (printf "autoscaling.keda.lagThreshold: %d must be above settings.maxPending %d, since what a pod works on counts as lag" (int $v.autoscaling.keda.lagThreshold) (int $v.settings.maxPending)) -}}
 {{- end -}}
