@@ -1,9 +1,8 @@
 """What the platform stands on in a cluster: valid manifests, which are what the code needs."""
 
 import ast
-import os
-import subprocess
-import sys
+import functools
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,12 @@ from services.events import topics as t
 from services.events.topics import TOPICS
 from services.local.up.settings import SERVICES
 from services.runtime.settings import KafkaSettings
+from tests.deploy.kubernetes_schemas import Schemas
 from tests.deploy.kustomizing import Manifest, rendered, rendered_by_kubectl
+from tests.deploy.validate import VERSIONS, custom_schemas, problems_of, unknown_kinds
 
 ROOT = Path(__file__).parents[2]
 OVERLAYS = ("base", "base/store", "operator", "overlays/gpu", "overlays/kind")
-CRD_SCHEMAS = Path(
-    os.environ.get("MATRIX_CRD_SCHEMAS", ROOT.parent / "shared" / "kubernetes-schemas")
-)
 
 
 def of_kind(manifests: list[Manifest], kind: str) -> dict[str, Any]:
@@ -149,41 +147,35 @@ def test_kustomize_renders_the_same(name: str) -> None:
     assert sorted(overlay(name), key=place) == sorted(theirs, key=place)
 
 
-def validate(manifests: list[Manifest], version: str) -> subprocess.CompletedProcess[str]:
-    """Validate strictly; without the schemas of custom resources, all but those."""
-    known = CRD_SCHEMAS.is_dir()
-    if not known:
-        kinds = sorted({m["kind"] for m in manifests if "strimzi" in m["apiVersion"]})
-        print(f"no schemas in {CRD_SCHEMAS}: not validated: {', '.join(kinds)}")
-    command = [sys.executable, str(Path(__file__).with_name("validate.py"))]
-    command += ["--kubernetes-version", version, "--crd-dir", str(CRD_SCHEMAS)]
-    return subprocess.run(
-        [*command, *([] if known else ["--ignore-missing-schemas"])],
-        input=yaml.safe_dump_all(manifests),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@functools.cache
+def schemas(version: str) -> Schemas:
+    return Schemas(version, custom_schemas())
 
 
-@pytest.mark.parametrize("version", ["1.30", "1.33", "1.37"])
+def problems(manifests: list[Manifest], version: str) -> list[str]:
+    """Validate strictly; without the schemas of custom kinds, all but those."""
+    missing = unknown_kinds(manifests, schemas(version))
+    if missing and not custom_schemas():
+        warnings.warn(f"no schemas of {', '.join(missing)}: not validated", stacklevel=2)
+    return problems_of(manifests, schemas(version), ignore_unknown=not custom_schemas())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_manifests_are_valid(name: str, version: str) -> None:
-    done = validate(overlay(name), version)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert problems(overlay(name), version) == []
 
 
 def test_a_field_that_does_not_exist_is_noticed() -> None:
     manifests = overlay("overlays/kind")
     of_kind(manifests, "StatefulSet")["seaweedfs"]["spec"]["replica"] = 1
     expected = ["replica"]
-    if CRD_SCHEMAS.is_dir():
+    if custom_schemas():
         # Of v1beta2, which Strimzi 1.x does not serve.
         of_kind(manifests, "Kafka")["matrix"]["spec"]["kafka"]["storage"] = {"type": "ephemeral"}
         expected.append("storage")
-    done = validate(manifests, "1.33")
-    assert done.returncode == 1
-    assert [word for word in expected if f"'{word}' was unexpected" not in done.stdout] == []
+    told = "\n".join(problems(manifests, "1.33"))
+    assert [word for word in expected if f"'{word}' was unexpected" not in told] == []
 
 
 def test_the_gpu_overlay_survives_the_loss_of_a_broker() -> None:
