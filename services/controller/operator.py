@@ -60,7 +60,6 @@ class DatasetController:
             id="progress",
             interval=self._interval,
             initial_delay=self._interval,
-            when=_accepted,
         )(self.progress)
         return registry
 
@@ -105,14 +104,25 @@ class DatasetController:
         patch: kopf.Patch,
         **_: Any,
     ) -> None:
-        """Note how far an accepted order is, and set right whether it is paused."""
+        """Note how far an accepted order is, and set right whether it is paused.
+
+        An object that nothing was decided on is ordered: what a handler noted is lost when the API
+        server refuses to write it (409), and kopf does not run the handler again.
+        """
         generation, complete = _generation(body), standing.truth(body.status, "Complete")
+        accepted = standing.truth(body.status, "Accepted")
+        if accepted == "False" and body.status.get("observedGeneration") == generation:
+            return
         try:
-            found = await self._orders.find(name)
-            dataset = await self._orders.settle(found, wants_pause(spec))
+            if accepted == "True":
+                found = await self._orders.find(name)
+                dataset = await self._orders.settle(found, wants_pause(spec))
+            else:
+                dataset = await self._orders.place(ordered(name, spec), wants_pause(spec))
         except (Rejected, NotFound) as error:
-            self._note(patch, self._refused("Ended", error, generation))
-            kopf.warn(body, reason="Ended", message=str(error))
+            reason = "Ended" if accepted == "True" else "Rejected"
+            self._note(patch, self._refused(reason, error, generation))
+            kopf.warn(body, reason=reason, message=str(error))
         except Retryable as error:
             self._note(patch, self._unreached(error, generation))
         else:
@@ -204,10 +214,6 @@ def operator_settings() -> kopf.OperatorSettings:
 
 def _login(**arguments: Any) -> kopf.ConnectionInfo | None:
     return kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)
-
-
-def _accepted(status: kopf.Status, **_: Any) -> bool:
-    return standing.is_accepted(status)
 
 
 def _generation(body: kopf.Body) -> int:

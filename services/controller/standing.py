@@ -19,11 +19,6 @@ _LONGEST = 1024
 """Characters of a message; the API conventions allow 32768, and people read them in a terminal."""
 
 
-def is_accepted(status: Mapping[str, Any]) -> bool:
-    """Return whether the platform has taken the order of the object."""
-    return truth(status, "Accepted") == "True"
-
-
 def truth(status: Mapping[str, Any], kind: str) -> str:
     """Return the status of a condition; "" before it was decided."""
     for each in status.get("conditions", ()):

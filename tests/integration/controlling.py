@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tests.integration.kubernetes_double import (
     KubernetesDouble,
     Object,
@@ -141,3 +143,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def role_rules() -> list[dict[str, list[str]]]:
+    """Return the rules of the controller's Role in the chart, in which nothing is a template."""
+    text = (ROOT / "helm" / "matrix" / "templates" / "controller.yaml").read_text(encoding="utf-8")
+    (role,) = (each for each in text.split("\n---\n") if "\nkind: Role\n" in each)
+    rules: list[dict[str, list[str]]] = yaml.safe_load(role[role.index("\nrules:") :])["rules"]
+    return rules

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cli_rpc import Platform, platform
-from tests.integration.controlling import Cluster, cluster, free_port
+from tests.integration.controlling import Cluster, cluster, free_port, role_rules
 from tests.integration.instruction_generation_rpc import orders
 from tests.integration.kubernetes_double import Refused
 from tests.integration.reward_filtering_rpc import judged
@@ -98,12 +98,13 @@ async def test_an_object_pauses_and_resumes_its_order_also_after_somebody_else_d
             await here.until("d", "Accepted", "True")
             here.change("d", paused=True)
             await here.api.until(lambda: here.status("d").get("phase") == "Paused")
+            assert (await orders(there.orders))[-1].paused
             here.change("d", paused=False)
             await here.api.until(lambda: here.status("d").get("phase") == "Filling")
             await there.matrix("datasets", "pause", "d")
-            await until(lambda: not there.orders.planner.datasets["d"].paused)
-        placed = await orders(there.orders)
-    assert [order.paused for order in placed] == [False, True, False, True, False]
+            # Each change is a revision: ordered, paused, resumed, paused by hand, resumed.
+            await until(lambda: there.orders.planner.datasets["d"].revision == 5)
+        assert not (await orders(there.orders))[-1].paused
 
 
 @pytest.mark.parametrize(
@@ -173,11 +174,11 @@ async def test_a_controller_killed_between_order_and_status_goes_on_with_the_sam
             process.kill()
             await process.wait()
         assert here.status("d") == {}
-        assert len(await orders(there.orders)) == 1
+        assert [order.revision for order in await orders(there.orders)] == [1]
         here.api.release()
         async with here.controller(there.address):
             await here.until("d", "Accepted", "True")
-        assert len(await orders(there.orders)) == 1
+        assert [order.revision for order in await orders(there.orders)] == [1]
 
 
 async def test_an_object_deleted_while_no_controller_runs_is_settled_by_the_next_one(
@@ -211,7 +212,7 @@ async def test_a_write_that_fails_or_meets_a_newer_version_is_done_again(
             await judge(there, 0)
             await here.api.until(lambda: here.status("d").get("accepted") == 1)
         assert [code for _, code in here.api.refusals] == [code]
-        assert len(await orders(there.orders)) == 1
+        assert [order.revision for order in await orders(there.orders)] == [1]
 
 
 async def test_what_somebody_else_wrote_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
@@ -246,7 +247,27 @@ async def test_an_expired_version_and_a_broken_watch_lose_no_change(tmp_path: Pa
             here.create("f", size=3)
             await here.until("f", "Accepted", "True")
         placed = [order.dataset for order in await orders(there.orders)]
-    assert placed == ["d", "e", "f"]
+    assert sorted(placed) == ["d", "e", "f"]
+
+
+async def test_the_role_allows_exactly_what_the_controller_calls(tmp_path: Path) -> None:
+    allowed = {
+        (verb, group, resource)
+        for rule in role_rules()
+        for verb in rule["verbs"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    async with both(tmp_path) as (there, here):
+        here.api.rules = role_rules()
+        here.create("d", size=3)
+        async with here.controller(there.address):
+            await here.until("d", "Accepted", "True")
+            await here.api.until(lambda: here.reasons() == ["Ordered"])
+            here.delete("d")
+            await here.until_gone("d")
+    assert here.api.refusals == []
+    assert set(here.api.calls) == allowed
 
 
 async def test_the_schema_refuses_what_no_order_can_be(tmp_path: Path) -> None:
