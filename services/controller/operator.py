@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -159,9 +160,7 @@ class DatasetController:
             raise kopf.TemporaryError(str(error), delay=delay) from error
 
     def _progressed(self, name: str, uid: str, dataset: Any, generation: int) -> Changed:
-        rate = self._rates.observe(
-            uid, dataset.status.accepted, asyncio.get_running_loop().time()
-        )
+        rate = self._rates.observe(uid, dataset.status.accepted, asyncio.get_running_loop().time())
         return partial(
             standing.progressed,
             dataset=dataset,
@@ -186,12 +185,23 @@ class DatasetController:
         )
 
     def _note(self, patch: kopf.Patch, changed: Changed) -> None:
-        # As a function of the newest object: it is applied with a test of the resource version,
-        # and again after a conflict, so that it overwrites nothing that it has not seen.
-        def apply(body: Any) -> None:
-            body["status"] = changed(body.get("status", {}))
+        # One that could not be written yet is superseded.
+        patch.fns[:] = [each for each in patch.fns if not isinstance(each, _Note)]
+        patch.fns.append(_Note(changed))
 
-        patch.fns.append(apply)
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """A change of the newest status.
+
+    kopf writes it with a test of the resource version, and does it again after a conflict, so that
+    it overwrites nothing that it has not seen.
+    """
+
+    changed: Changed
+
+    def __call__(self, body: Any) -> None:
+        body["status"] = self.changed(body.get("status", {}))
 
 
 def operator_settings() -> kopf.OperatorSettings:

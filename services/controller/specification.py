@@ -30,7 +30,9 @@ def ordered(name: str, spec: Mapping[str, Any]) -> CreateDatasetRequest:
     try:
         return ParseDict({**fields, "name": name}, CreateDatasetRequest())
     except ParseError as error:
-        raise Rejected(f"spec: {error}: is the CRD of the same version as the controller?") from None
+        raise Rejected(
+            f"spec: {error}: is the CRD of the same version as the controller?"
+        ) from None
 
 
 def wants_pause(spec: Mapping[str, Any]) -> bool:

@@ -69,7 +69,9 @@ def progressed(
         if not dataset.order.continuous
         else ("False", "Continuous", "It grows until it is paused or ended")
     )
-    _decide(after, "Accepted", "True", "Ordered", "The platform has taken the order", generation, now)
+    _decide(
+        after, "Accepted", "True", "Ordered", "The platform has taken the order", generation, now
+    )
     _decide(after, "Synced", "True", "Answered", "The platform answers", generation, now)
     _decide(after, "Complete", *complete, generation, now)
     return after

@@ -93,17 +93,19 @@ async def resolved(url: str) -> str:
     Other addresses are returned as they are.
 
     Raises:
-        Rejected: it is not there or not ready (yet), or cannot be asked for; the message says why.
+        Retryable: it is not there or not ready yet, or the API server does not answer.
+        Rejected: the URL is no name, the extra is not installed, or there is no access to it.
     """
     if not is_named(url):
         return url
     try:
         found = await find_inference_service(url)
-    except (NotFound, Retryable) as error:
-        raise Rejected(str(error)) from error
+    except NotFound as error:
+        raise Retryable(str(error)) from error
     # One that is scaled to zero is woken by requests that it does not get while we wait.
     if not found.ready and found.replicas != 0:
-        raise Rejected(f"InferenceService {found.namespace}/{found.name} is not ready: {found.reason}")
+        where = f"InferenceService {found.namespace}/{found.name}"
+        raise Retryable(f"{where} is not ready: {found.reason or 'it has no status yet'}")
     return found.url
 
 
@@ -134,7 +136,9 @@ def _find(namespace: str, name: str) -> InferenceService:
         if error.status == 404:
             raise NotFound(f"{where} is not there, or the cluster has no KServe") from None
         if error.status in (401, 403):
-            raise Rejected(f"{where}: the API server answers {error.status} {error.reason}") from None
+            raise Rejected(
+                f"{where}: the API server answers {error.status} {error.reason}"
+            ) from None
         raise Retryable(f"{where}: the API server answers {error.status} {error.reason}") from None
     except OSError as error:
         raise Retryable(f"{where}: {error}") from None
@@ -157,11 +161,13 @@ def _access(kubernetes: Any, namespace: str) -> tuple[str, Any]:
 def _replicas(client: Any, api: Any, namespace: str, name: str) -> int | None:
     """Return ready pods of the predictor; None where its Deployment is not there or not ours."""
     try:
-        deployment = client.AppsV1Api(api).read_namespaced_deployment(
-            f"{name}-predictor", namespace, _request_timeout=_SECONDS
+        # As it is: the client's own classes refuse what a newer server adds.
+        deployment = client.CustomObjectsApi(api).get_namespaced_custom_object(
+            *("apps", "v1", namespace, "deployments", f"{name}-predictor"),
+            _request_timeout=_SECONDS,
         )
     except client.ApiException as error:
         if error.status in (401, 403, 404):
             return None
         raise
-    return int(deployment.status.ready_replicas or 0)
+    return int(deployment.get("status", {}).get("readyReplicas", 0))

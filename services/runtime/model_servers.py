@@ -44,7 +44,7 @@ async def open_models(settings: ModelsSettings, metrics: ModelMetrics) -> HttpMo
     roles = (*ROLES, "held_out") if settings.held_out.url else ROLES
     for role in roles:
         own = settings.of(role)
-        address = await _wait_for(role, partial(resolved, own.url), Rejected)
+        address = await _wait_for(role, partial(resolved, own.url), Retryable)
         url = address.rstrip("/").removesuffix("/v1")
         key = own.api_key.get_secret_value()
         if url not in found:

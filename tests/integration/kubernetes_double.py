@@ -73,7 +73,10 @@ class KubernetesDouble:
     """The server; `url` is there once it serves."""
 
     def __init__(self, *resources: Resource) -> None:
-        core = (Resource("", "v1", "events", "Event"), Resource("", "v1", "namespaces", "Namespace"))
+        core = (
+            Resource("", "v1", "events", "Event"),
+            Resource("", "v1", "namespaces", "Namespace"),
+        )
         self._resources = [*core, *resources]
         self._objects: dict[tuple[str, str, str], Object] = {}
         self._history: list[tuple[int, Resource, Object]] = []
@@ -247,7 +250,9 @@ class KubernetesDouble:
             raise Refused(422, "Invalid", f"{problem.json_path}: {problem.message}")
         return kept
 
-    def _store(self, kind: str, resource: Resource, key: tuple[str, str, str], new: Object) -> Object:
+    def _store(
+        self, kind: str, resource: Resource, key: tuple[str, str, str], new: Object
+    ) -> Object:
         self._version += 1
         new["metadata"]["resourceVersion"] = str(self._version)
         self._objects[key] = new

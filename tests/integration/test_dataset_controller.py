@@ -211,7 +211,9 @@ async def test_a_write_that_fails_or_meets_a_newer_version_is_done_again(
             await here.until("d", "Accepted", "True")
             await judge(there, 0)
             await here.api.until(lambda: here.status("d").get("accepted") == 1)
-        assert [code for _, code in here.api.refusals] == [code]
+        first, *others = (refused for _, refused in here.api.refusals)
+        assert first == code
+        assert set(others) <= {422}  # Tests of the resource version, while kopf catches up.
         assert [order.revision for order in await orders(there.orders)] == [1]
 
 
