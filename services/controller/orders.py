@@ -1,5 +1,8 @@
 """The platform's side of a `Dataset` object: orders, by gRPC."""
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 import grpc.aio
 from matrix.instruction_generation.v1 import service_pb2 as pb
 from matrix.instruction_generation.v1.service_pb2_grpc import InstructionGenerationServiceStub
@@ -28,7 +31,7 @@ class Orders:
         """
         self._address = f"instruction_generation at {address}"
         self._channel = open_channel(address, access)
-        self._stub = InstructionGenerationServiceStub(self._channel)
+        self._stub: Any = InstructionGenerationServiceStub(self._channel)  # type: ignore[no-untyped-call]
 
     async def close(self) -> None:
         """Disconnect."""
@@ -91,7 +94,7 @@ class Orders:
         except NotFound:
             return
 
-    async def _ask(self, method, request):  # type: ignore[no-untyped-def]
+    async def _ask(self, method: Callable[..., Awaitable[Any]], request: Any) -> Any:
         try:
             return await method(request, timeout=_SECONDS)
         except grpc.aio.AioRpcError as error:

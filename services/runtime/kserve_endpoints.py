@@ -1,7 +1,7 @@
 """Models named as InferenceServices of KServe, `kserve://NAME` or `kserve://NAMESPACE/NAME`.
 
-It asks the API server through the client of Kubernetes (extra `kserve`), which is loaded at the first
-name only; the package `kserve` pins an old protobuf (ops/decisions/0023).
+It asks the API server through the client of Kubernetes (extra `kserve`), which is loaded at the
+first name only; the package `kserve` pins an old protobuf (ops/decisions/0023).
 """
 
 import asyncio
@@ -67,7 +67,9 @@ def read_status(found: Mapping[str, Any], replicas: int | None) -> InferenceServ
     told = status.get("components", {}).get("predictor", {}).get("address", {}).get("url", "")
     # In Standard mode KServe calls the Service so, and with a cluster IP it listens at port 80.
     url = told if urlsplit(told).netloc else f"http://{name}-predictor.{namespace}.svc"
-    ready = next((c for c in status.get("conditions", ()) if c["type"] == "Ready"), {})
+    ready: Mapping[str, Any] = next(
+        (c for c in status.get("conditions", ()) if c["type"] == "Ready"), {}
+    )
     why = ": ".join(filter(None, (ready.get("reason"), ready.get("message"))))
     is_ready = ready.get("status") == "True"
     return InferenceService(
@@ -80,7 +82,7 @@ async def find_inference_service(url: str) -> InferenceService:
 
     Raises:
         NotFound: there is none of that name.
-        Rejected: the URL is no name, the extra is not installed, or there is no access to a cluster.
+        Rejected: the URL is no name, the extra is not installed, or there is no access.
         Retryable: the API server does not answer.
     """
     namespace, name = split_name(url)

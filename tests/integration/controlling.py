@@ -90,44 +90,52 @@ class Cluster:
         return [each["reason"] for each in events]
 
     @asynccontextmanager
-    async def controller(
-        self, server: str, interval: float = 0.05, **environment: str
-    ) -> AsyncIterator[Process]:
+    async def controller(self, server: str, interval: float = 0.05) -> AsyncIterator[Process]:
         """Run the controller as a process of its own; it may be killed before the end."""
-        variables = {
-            "KUBECONFIG": str(self.folder / "kubeconfig"),
-            "MATRIX_CONTROLLER__NAMESPACE": NAMESPACE,
-            "MATRIX_CONTROLLER__SERVER": server,
-            "MATRIX_CONTROLLER__INTERVAL_SECONDS": str(interval),
-            "MATRIX_CONTROLLER__HEALTH_PORT": str(free_port()),
-            "MATRIX_OBJECT_STORE__URL": "s3://bucket/prefix",
-            "MATRIX_LOG_FORMAT": "console",
-        }
-        inherited = {key: value for key, value in os.environ.items() if "MATRIX" not in key}
-        log = self.folder / "controller.log"
-        with log.open("ab") as errors:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "services.controller"),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=errors,
-                stderr=errors,
-                cwd=ROOT,
-                env={**inherited, **variables, **environment},
-            )
-        try:
+        config = self.folder / "kubeconfig"
+        async with controller_process(self.folder, config, NAMESPACE, server, interval) as process:
             yield process
-        except BaseException:
-            sys.stderr.write(log.read_text(encoding="utf-8"))
-            raise
-        finally:
-            if process.returncode is None:
-                process.terminate()
-            try:
-                async with asyncio.timeout(30):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
+
+
+@asynccontextmanager
+async def controller_process(
+    folder: Path, config: Path, namespace: str, server: str, interval: float = 0.05
+) -> AsyncIterator[Process]:
+    """Run the controller as a process of its own; it may be killed before the end."""
+    variables = {
+        "KUBECONFIG": str(config),
+        "MATRIX_CONTROLLER__NAMESPACE": namespace,
+        "MATRIX_CONTROLLER__SERVER": server,
+        "MATRIX_CONTROLLER__INTERVAL_SECONDS": str(interval),
+        "MATRIX_CONTROLLER__HEALTH_PORT": str(free_port()),
+        "MATRIX_OBJECT_STORE__URL": "s3://bucket/prefix",
+        "MATRIX_LOG_FORMAT": "console",
+    }
+    inherited = {key: value for key, value in os.environ.items() if "MATRIX" not in key}
+    log = folder / "controller.log"
+    with log.open("ab") as errors:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "services.controller"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            cwd=ROOT,
+            env={**inherited, **variables},
+        )
+    try:
+        yield process
+    except BaseException:
+        sys.stderr.write(log.read_text(encoding="utf-8"))
+        raise
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        try:
+            async with asyncio.timeout(30):
                 await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
 
 
 @asynccontextmanager

@@ -2,8 +2,8 @@
 
 Lists and watches with resource versions and bookmarks, create, replace, merge patch, JSON patch and
 delete, the status subresource, generations, finalizers, conflicts, and versions that have expired.
-With the schema of a CRD it prunes and validates as a server does (CEL rules apart); with the rules of
-a Role it forbids everything else. It notes each call as RBAC sees it.
+With the schema of a CRD it prunes and validates as a server does (CEL rules apart); with the rules
+of a Role it forbids everything else. It notes each call as RBAC sees it.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class Refused(Exception):
 
     def __init__(self, code: int, reason: str, message: str) -> None:
         super().__init__(message)
+        self.code = code
         self.status = {
             "kind": "Status",
             "apiVersion": "v1",
@@ -241,7 +242,7 @@ class KubernetesDouble:
     def _valid(self, resource: Resource, made: Object) -> Object:
         if resource.schema is None:
             return made
-        kept = defaulted(pruned(made, resource.schema), resource.schema)
+        kept: Object = defaulted(pruned(made, resource.schema), resource.schema)
         # OpenAPI 3.0 has the exclusive bounds of draft 4.
         problem = jsonschema.exceptions.best_match(
             jsonschema.Draft4Validator(resource.schema).iter_errors(kept)
@@ -333,9 +334,8 @@ class KubernetesDouble:
             answer, code = self._answer(verb, request, resource, body)
             return web.json_response(answer, status=code)
         except Refused as refusal:
-            code = refusal.status["code"]
-            self.refusals.append((call, code))
-            return web.json_response(refusal.status, status=code)
+            self.refusals.append((call, refusal.code))
+            return web.json_response(refusal.status, status=refusal.code)
 
     async def _wait_for_release(self, request: web.Request) -> None:
         self.held += 1
@@ -395,10 +395,10 @@ class KubernetesDouble:
         since = int(request.query.get("resourceVersion") or self._version)
         if since < self._oldest:
             watch.events.put_nowait(_expired(since))
-        for version, of, event in self._history:
-            in_scope = watch.namespace in ("", _namespace(event["object"]))
+        for version, of, past in self._history:
+            in_scope = watch.namespace in ("", _namespace(past["object"]))
             if version > since and of == resource and in_scope:
-                watch.events.put_nowait(event)
+                watch.events.put_nowait(past)
         self._watches.append(watch)
         await response.prepare(request)
         await self._notify()
@@ -469,7 +469,7 @@ def _patch(content_type: str, body: Any) -> Callable[[Object], Object]:
 
     def change(old: Object) -> Object:
         try:
-            return jsonpatch.apply_patch(old, body)  # type: ignore[no-any-return]
+            return jsonpatch.apply_patch(old, body)
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
             raise Refused(422, "Invalid", f"the server rejected our request: {error}") from None
 
