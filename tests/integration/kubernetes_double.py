@@ -463,13 +463,14 @@ def merged(old: Any, patch: Any) -> Any:
 
 def _patch(content_type: str, body: Any) -> Callable[[Object], Object]:
     if content_type == "application/merge-patch+json":
-        return lambda old: merged(old, body)  # type: ignore[no-any-return]
+        return lambda old: merged(old, body)
     if content_type != "application/json-patch+json":
         raise Refused(415, "UnsupportedMediaType", f"no patches of {content_type} here")
 
     def change(old: Object) -> Object:
         try:
-            return jsonpatch.apply_patch(old, body)
+            patched: Object = jsonpatch.apply_patch(old, body)
+            return patched
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
             raise Refused(422, "Invalid", f"the server rejected our request: {error}") from None
 

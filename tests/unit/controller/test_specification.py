@@ -3,16 +3,19 @@
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
+import yaml
 from matrix.instruction_generation.v1.service_pb2 import CreateDatasetRequest, FilterOverrides
 
 from services.controller.specification import OWN_FIELDS, deletion_policy, ordered, wants_pause
 from services.events.filters import STAGES
 from services.instruction_generation.knobs import BALANCES
 from services.instruction_generation.orders import MAX_SIZE, MAX_WEIGHT
-from services.kinds import MAX_DOMAIN
+from services.kinds import MAX_DOMAIN, check_steer, find_kind
 from services.runtime.errors import Rejected
-from tests.integration.kubernetes_schemas import crd_schema
+from tests.integration.generating import KINDS
+from tests.integration.kubernetes_schemas import crd_schema, pruned
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = crd_schema(ROOT / "helm" / "matrix" / "crds" / "datasets.matrix.dev.yaml")
@@ -78,6 +81,19 @@ def test_a_spec_becomes_the_request_of_its_object() -> None:
 def test_a_spec_that_cannot_be_read_is_refused(spec: dict[str, Any], told: str) -> None:
     with pytest.raises(Rejected, match=told):
         ordered("d", spec)
+
+
+def test_the_examples_are_orders_by_the_schema() -> None:
+    text = (ROOT / "k8s" / "samples" / "datasets.yaml").read_text(encoding="utf-8")
+    examples = list(yaml.safe_load_all(text))
+    assert len(examples) >= 4
+    for each in examples:
+        assert pruned(each, SCHEMA) == each
+        jsonschema.Draft4Validator(SCHEMA).validate(each)
+        request = ordered(each["metadata"]["name"], each["spec"])
+        kind = find_kind(KINDS, request.kind)
+        assert bool(request.requirement) == (kind.name == "domain")
+        check_steer(request.steer or kind.steer, kind.recipe)
 
 
 def test_a_policy_that_there_is_not_is_refused() -> None:
