@@ -1,4 +1,4 @@
-"""The CEL rules of the CRD, evaluated as an API server does: what may not be, and may not change."""
+"""The CEL rules of the CRD, evaluated as an API server does: what may not be, nor change."""
 
 from pathlib import Path
 from typing import Any
