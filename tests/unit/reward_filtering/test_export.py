@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
