@@ -57,7 +57,7 @@ protos: $(VENV)/.dev ## Generate protos/gen
 
 lock: $(VENV)/.dev ## Resolve requirements.lock anew
 	$(PIP) uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra local --extra dev \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra local --extra controller --extra kserve --extra dev \
 		--no-emit-index-url --no-emit-find-links --no-header pyproject.toml -o requirements.lock
 
 clean: ## Remove the environments; data stays

@@ -15,6 +15,7 @@ _MODULES = {
     "datasets": "datasets",
     "samples": "watching",
     "trace": "trace",
+    "models": "models",
     "topics": "topics",
     "bucket": "bucket",
     "dead-letters": "dead_letters",

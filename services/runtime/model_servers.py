@@ -11,6 +11,7 @@ import structlog
 
 from services.runtime.endpoints import Endpoint, has_score_head, served_models
 from services.runtime.errors import MatrixError, Rejected, Retryable
+from services.runtime.kserve_endpoints import resolved
 from services.runtime.metrics import ModelMetrics
 from services.runtime.models import CallSettings, HttpModels
 from services.runtime.ports import Role
@@ -43,7 +44,8 @@ async def open_models(settings: ModelsSettings, metrics: ModelMetrics) -> HttpMo
     roles = (*ROLES, "held_out") if settings.held_out.url else ROLES
     for role in roles:
         own = settings.of(role)
-        url = own.url.rstrip("/").removesuffix("/v1")
+        address = await _wait_for(role, partial(resolved, own.url), Retryable)
+        url = address.rstrip("/").removesuffix("/v1")
         key = own.api_key.get_secret_value()
         if url not in found:
             found[url] = await _wait_for(role, partial(served_models, url, key), Rejected)

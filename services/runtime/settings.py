@@ -114,6 +114,20 @@ class ModelsSettings(_Part):
         return own if own.url else self.simulator
 
 
+class ControllerSettings(_Part):
+    """The controller of `Dataset` objects; read by `services.controller` alone."""
+
+    namespace: str = ""
+    """Of the objects."""
+    server: str = ""
+    """Address of instruction_generation, `host:port` or `dns:///host:port`."""
+    interval_seconds: float = Field(default=15.0, gt=0)
+    """How often an accepted order is asked for."""
+    health_host: str = "127.0.0.1"
+    health_port: int = Field(default=8080, ge=1, le=65535)
+    """`GET /healthz` answers there while the controller lives."""
+
+
 class Settings(BaseSettings):
     """All settings of a service process."""
 
@@ -129,6 +143,7 @@ class Settings(BaseSettings):
     grpc: GrpcSettings = GrpcSettings()
     object_store: ObjectStoreSettings = ObjectStoreSettings()
     models: ModelsSettings = ModelsSettings()
+    controller: ControllerSettings = ControllerSettings()
     log_format: Literal["json", "console"] = "json"
     communication: Literal["structured", "random", "none"] = "structured"
     reuse_after_seconds: float = Field(default=30.0, ge=0)
