@@ -58,7 +58,7 @@ class KafkaPublisher:
             acks="all",
             enable_idempotence=self._settings.idempotence,
             max_in_flight_requests_per_connection=5 if self._settings.idempotence else 1,
-            linger_ms=5,
+            linger_ms=self._settings.linger_ms,
             delivery_timeout_ms=_DELIVERY_MS,
             max_block_ms=_DELIVERY_MS,
             max_request_size=self._settings.max_message_bytes + _OVERHEAD,

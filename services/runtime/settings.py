@@ -39,6 +39,8 @@ class KafkaSettings(_Part):
     """A stable name of this replica: it takes its partitions up again after a quick restart."""
     max_message_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
     """Larger messages are refused by the sender."""
+    linger_ms: int = Field(default=5, ge=0, le=10_000)
+    """How long a record waits for others of its partition, to be sent and stored with them."""
     idempotence: bool = True
     """Of the producer; off for brokers without it, at the price of one request at a time."""
 

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.bench.bare_client import bare_pace, plain_bodies
+from services.local.servers.tansu import Tansu
+from services.local.up.programs import OWN_BROKER
+from tests.bench.bare_client import Pace, bare_pace, plain_bodies
 from tests.bench.bench_saturation import AGENTS, SLOTS, STEADY, finished
 from tests.bench.harness import Row, at_least
 from tests.bench.processes import cpu_seconds, descendants
@@ -39,35 +41,59 @@ class Steady:
 
 async def measure(runs: int) -> list[Row]:
     """Measure the platform as processes, beside the bare client."""
-    bare, steady = [], []
+    bare: list[Pace] = []
+    own: list[Steady] = []
+    plain: list[Steady] = []
     for _ in range(runs):
         async with simulated_model(*STEADY) as (url, _):
             bare.append(await bare_pace(url, plain_bodies("simulated"), 10_000, SLOTS + 24))
-        steady.append(await _steady())
-    middle = sorted(steady, key=lambda each: each.rate)[len(steady) // 2]
-    dearest = sorted(middle.cpu.items(), key=lambda item: -item[1])
-    parts = ", ".join(f"{name} {seconds:.2f}" for name, seconds in dearest)
+        async with _broker_in_memory() as kafka:
+            plain.append(await _steady(kafka))
+        own.append(await _steady(""))
     return [
-        Row(
-            f"`matrix up` (broker, store, five services) against {SLOTS} slots of 0.25 s",
-            "% of the bare client's",
-            tuple(100 * s.rate / b.rate for s, b in zip(steady, bare, strict=True)),
-            "at least 60 %",
-            at_least(60),
-            "bare asyncio client, calls/s",
-            tuple(pace.rate for pace in bare),
-            f"{middle.rate:.0f} completions/s; CPU seconds per 1,000: {parts}",
-        )
+        _row("a broker that stores nothing as objects (Tansu in memory)", plain, bare),
+        _row("its own broker, which stores each batch as an object in S3", own, bare),
     ]
 
 
+def _row(broker: str, steady: list[Steady], bare: list[Pace]) -> Row:
+    middle = sorted(steady, key=lambda each: each.rate)[len(steady) // 2]
+    dearest = sorted(middle.cpu.items(), key=lambda item: -item[1])
+    parts = ", ".join(f"{name} {seconds:.2f}" for name, seconds in dearest)
+    return Row(
+        f"`matrix up` (five services, store) against {SLOTS} slots of 0.25 s, {broker}",
+        "% of the bare client's",
+        tuple(100 * s.rate / b.rate for s, b in zip(steady, bare, strict=True)),
+        "at least 60 %",
+        at_least(60),
+        "bare asyncio client, calls/s",
+        tuple(pace.rate for pace in bare),
+        f"{middle.rate:.0f} completions/s; CPU seconds per 1,000: {parts}",
+    )
+
+
 @asynccontextmanager
-async def _platform(url: str, embedding: str) -> AsyncIterator[int]:
+async def _broker_in_memory() -> AsyncIterator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        broker = Tansu(Path(folder))
+        await broker.start()
+        try:
+            yield broker.bootstrap_servers
+        finally:
+            await broker.stop()
+
+
+@asynccontextmanager
+async def _platform(url: str, embedding: str, kafka: str) -> AsyncIterator[int]:
     """Run `matrix up` with an order without end; gives its process id."""
     with tempfile.TemporaryDirectory() as scratch:
         log = Path(scratch) / "log"
         command = ["up", "--dir", f"{scratch}/up", "--model", url, "--agents", str(AGENTS)]
         environment = os.environ | {"MATRIX_MODELS__EMBEDDING__URL": embedding}
+        if kafka:
+            # What `matrix up` knows of its own broker, which is of the same kind.
+            environment |= OWN_BROKER
+            command += ["--kafka", kafka]
         with log.open("wb") as told:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -97,11 +123,11 @@ async def _platform(url: str, embedding: str) -> AsyncIterator[int]:
             await process.wait()
 
 
-async def _steady() -> Steady:
+async def _steady(kafka: str) -> Steady:
     async with (
         simulated_model(*STEADY) as (url, _),
         simulated_model("--slots", "4096") as (embedding, _),
-        _platform(url, embedding) as pid,
+        _platform(url, embedding, kafka) as pid,
         aiohttp.ClientSession() as session,
     ):
         await asyncio.sleep(WARM_SECONDS)

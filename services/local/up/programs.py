@@ -34,10 +34,11 @@ _SERVICE_GRACE_SECONDS = 10.0
 """For what a service has in flight; a cluster gives it more."""
 _KILL_SECONDS = 5.0
 """On top of that, before a service that should have ended is killed."""
-_OWN_BROKER = {
+OWN_BROKER = {
     # Joining a group takes half the session time-out on our own broker.
     "MATRIX_KAFKA__SESSION_TIMEOUT_SECONDS": "6",
 }
+"""Settings for Tansu, where the user has none."""
 _PASSED_ON = ("XDG_CACHE_HOME", "SSL_CERT_", "OMP_", "GOMP_", "PYTHON")
 _SETTINGS = "MATRIX_"
 _LICENCES = "MATRIX_MODEL_LICENCES"
@@ -153,7 +154,7 @@ def service_environment(
         "MATRIX_REUSE_AFTER_SECONDS": "5",
     }
     if not settings.kafka:
-        defaults |= _OWN_BROKER
+        defaults |= OWN_BROKER
     # Everything is on loopback, and the certificates of a cluster are not for that.
     chosen = {
         k: v
