@@ -43,8 +43,8 @@ class Inputs:
     """Two for each parameter of the model."""
     flops_per_gpu: float = 0.4 * 989e12
     """An H100's dense BF16 peak by its data sheet, of which servers reach about 40 %."""
-    cpu_seconds_per_1000_calls: float = 1.4
-    """`make bench NAMES=saturation` on two cores of an AMD EPYC."""
+    cpu_seconds_per_1000_calls: float = 2.1
+    """Of the five services together; `make bench NAMES=services` on two cores of an AMD EPYC."""
     bytes_per_resting_agent: float = 9_700
     """`make bench NAMES=population`, 10,000 people."""
     log_bytes_per_call: float = 1_200
@@ -112,8 +112,7 @@ def platform(gpus: int, inputs: Inputs | None = None) -> Platform:
     # its group has none: two agents for each. Four times as many people, so that they take turns.
     active = _rounded(2 * 1.06 * slots)
     people = 4 * active
-    # Twice what was measured in one process: Kafka's and gRPC's clients come on top.
-    cores = 2 * rate * known.cpu_seconds_per_1000_calls / 1000
+    cores = rate * known.cpu_seconds_per_1000_calls / 1000
     # A replica is one core, of which 70 % are to be used; any one service may have half the work.
     replicas = max(2, math.ceil(0.5 * cores / 0.7))
     # Fixed for ever: eight for each replica of today.
