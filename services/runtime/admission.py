@@ -1,15 +1,19 @@
 """Who may call a model server when: one gate an address, as far open as its servers can take."""
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import aiohttp
 import structlog
 
 from services.runtime.endpoints import Endpoint
+from services.runtime.errors import MatrixError
 from services.runtime.gate import Gate
+from services.runtime.kserve_endpoints import resolved
 from services.runtime.model_load import ServerLoad, read_load
 from services.runtime.replicas import Replica, replica_urls
 
@@ -28,6 +32,8 @@ _FIRST_SECONDS = 0.25
 _LOAD_TIMEOUT_SECONDS = 5.0
 _RESOLVE_SECONDS = 5.0
 """Pause between two looks at what a server's name stands for."""
+_NAMED_SECONDS = 15.0
+"""The same where the API server of a cluster is asked, by every process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,7 @@ class Admission:
         resolve: Callable[[str], Awaitable[list[str]]] = replica_urls,
     ) -> None:
         self._endpoint = endpoint
+        self._url = endpoint.url
         self._slots = slots
         self._resolve = resolve
         self._replicas = {endpoint.url: Replica(endpoint.url, slots)}
@@ -82,11 +89,12 @@ class Admission:
     async def watch(self, session: aiohttp.ClientSession) -> None:
         """Keep the gate as far open as the servers can take, until cancelled."""
         loop = asyncio.get_running_loop()
-        resolved_at = -_RESOLVE_SECONDS
+        looked_at = -math.inf
+        every = _NAMED_SECONDS if self._endpoint.named else _RESOLVE_SECONDS
         while True:
-            if loop.time() - resolved_at >= _RESOLVE_SECONDS:
+            if loop.time() - looked_at >= every:
                 await self._look_up()
-                resolved_at = loop.time()
+                looked_at = loop.time()
             watched = list(self._replicas.values())
             await asyncio.gather(*(self._revise(each, session) for each in watched))
             self.gate.slots = self._room
@@ -99,12 +107,16 @@ class Admission:
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
 
     async def _look_up(self) -> None:
-        urls = await self._resolve(self._endpoint.url)
+        if self._endpoint.named:
+            # One that was made anew may be elsewhere; one that is away for now is not.
+            with suppress(MatrixError):
+                self._url = (await resolved(self._endpoint.named)).rstrip("/").removesuffix("/v1")
+        urls = await self._resolve(self._url)
         # None: the server is away, or who knows names; what was known may still be there.
         if urls and urls != list(self._replicas):
             known = self._replicas
             self._replicas = {url: known.get(url) or Replica(url, self._slots) for url in urls}
-            _log.info("model replicas", url=self._endpoint.url, replicas=len(urls))
+            _log.info("model replicas", url=self._url, replicas=len(urls))
 
     async def _revise(self, replica: Replica, session: aiohttp.ClientSession) -> None:
         load = await read_load(session, replica.url, self._endpoint.headers, _LOAD_TIMEOUT_SECONDS)

@@ -20,6 +20,8 @@ class Endpoint:
     api_key: str = ""
     scores: bool = False
     """It is a reward model with a score head, and asked by /classify."""
+    named: str = ""
+    """What `url` was found by, when that was a name: `kserve://NAME`."""
 
     def __repr__(self) -> str:
         return f"Endpoint(url={self.url!r}, model={self.model!r})"

@@ -11,7 +11,7 @@ import structlog
 
 from services.runtime.endpoints import Endpoint, has_score_head, served_models
 from services.runtime.errors import MatrixError, Rejected, Retryable
-from services.runtime.kserve_endpoints import resolved
+from services.runtime.kserve_endpoints import is_named, resolved
 from services.runtime.metrics import ModelMetrics
 from services.runtime.models import CallSettings, HttpModels
 from services.runtime.ports import Role
@@ -50,7 +50,7 @@ async def open_models(settings: ModelsSettings, metrics: ModelMetrics) -> HttpMo
         if url not in found:
             found[url] = await _wait_for(role, partial(served_models, url, key), Rejected)
         name = own.name or (found[url][0] if found[url] else "")
-        endpoints[role] = Endpoint(url, name, key)
+        endpoints[role] = Endpoint(url, name, key, named=own.url if is_named(own.url) else "")
         if role in REWARDS and url != endpoints["simulator"].url:
             head = partial(has_score_head, endpoints[role])
             scores = await _wait_for(role, head, Retryable)

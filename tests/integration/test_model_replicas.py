@@ -12,6 +12,7 @@ import pytest
 from services.local.simulator import Simulator, SimulatorSettings
 from services.runtime import admission
 from services.runtime.endpoints import Endpoint
+from services.runtime.errors import Retryable
 from services.runtime.metrics import ModelMetrics
 from services.runtime.models import CallSettings, HttpModels
 from services.runtime.ports import ChatRequest, Message, Role
@@ -54,9 +55,12 @@ async def replicas(*slots: int) -> AsyncIterator[tuple[int, list[Simulator]]]:
 
 
 @asynccontextmanager
-async def calling(port: int, slots: int = 8) -> AsyncIterator[tuple[HttpModels, ModelMetrics]]:
+async def calling(
+    port: int, slots: int = 8, named: str = ""
+) -> AsyncIterator[tuple[HttpModels, ModelMetrics]]:
     metrics = ModelMetrics()
-    endpoints: dict[Role, Endpoint] = {"simulator": Endpoint(f"http://model:{port}", "simulated")}
+    url = f"http://model:{port}"
+    endpoints: dict[Role, Endpoint] = {"simulator": Endpoint(url, "simulated", named=named)}
     async with HttpModels(endpoints, metrics, slots, QUICK) as models:
         yield models, metrics
 
@@ -132,6 +136,34 @@ async def test_the_load_of_all_replicas_is_one_demand(monkeypatch: pytest.Monkey
                         break
                     await asyncio.sleep(0)
             await asking
+
+
+async def test_an_inference_service_that_moves_is_followed_and_one_that_is_away_is_not_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    places = ["http://127.0.0.1:{port}/v1/"]
+
+    async def resolved(name: str) -> str:
+        assert name == "kserve://matrix-teacher"
+        if not places:
+            raise Retryable("not ready")
+        return places[0].format(port=port)
+
+    monkeypatch.setattr(admission, "resolved", resolved)
+    monkeypatch.setattr(admission, "_NAMED_SECONDS", 0.0)
+    with resolving(monkeypatch, "127.0.0.1"):
+        async with (
+            replicas(8, 8) as (port, servers),
+            calling(port, named="kserve://matrix-teacher") as (models, metrics),
+        ):
+            await until_in_use(models, servers[0])
+            places[:] = ["http://127.0.0.2:{port}"]
+            await until_in_use(models, servers[1])
+            places.clear()
+            before = asked(servers[1])
+            await ask(models, 20)
+            assert asked(servers[1]) == before + 20
+            assert not metrics.retries
 
 
 @pytest.mark.parametrize(
