@@ -40,11 +40,16 @@ def status(as_json: JsonOption = False) -> None:
         for row in rows:
             print_json(row)
     else:
-        view = View("role", "ready", "replicas", "address", "models")
+        # Roles that share a server are one line: most have no server of their own.
+        servers: dict[tuple[str, ...], list[str]] = {}
         for row in rows:
             replicas = "" if row["replicas"] is None else str(row["replicas"])
             what = ", ".join(row["models"]) or row["reason"]
-            view.add_row(row["role"], "yes" if row["ready"] else "no", replicas, row["url"], what)
+            told = ("yes" if row["ready"] else "no", replicas, row["url"], what)
+            servers.setdefault(told, []).append(row["role"])
+        view = View("roles", "ready", "replicas", "address", "models, or why not")
+        for told, roles in servers.items():
+            view.add_row("\n".join(roles), *told)
         output.print(view)
     if not all(row["ready"] for row in rows):
         raise typer.Exit(1)
