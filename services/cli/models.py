@@ -48,8 +48,8 @@ def status(as_json: JsonOption = False) -> None:
             told = ("yes" if row["ready"] else "no", replicas, row["url"], what)
             servers.setdefault(told, []).append(row["role"])
         view = View("roles", "ready", "replicas", "address", "models, or why not")
-        for told, roles in servers.items():
-            view.add_row("\n".join(roles), *told)
+        for line, roles in servers.items():
+            view.add_row("\n".join(roles), *line)
         output.print(view)
     if not all(row["ready"] for row in rows):
         raise typer.Exit(1)

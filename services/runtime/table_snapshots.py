@@ -4,6 +4,7 @@ import errno
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable
+from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from services.runtime.errors import NotFound, Rejected, Retryable
@@ -13,10 +14,16 @@ from services.runtime.storage_errors import os_error_code
 from services.runtime.table_files import foreign_names
 
 
+def stored_schema(snapshot: DeltaTable) -> pa.Schema:
+    """Return the columns of a table as of a snapshot."""
+    return pa.schema(snapshot.schema().to_arrow())
+
+
 class Snapshots:
     """The versions of one table of one schema.
 
-    Besides what libraries raise, its methods raise `Rejected` when something else is in the
+    A table of another release of the platform may lack columns that can be null, or have more of
+    them. Besides what libraries raise, its methods raise `Rejected` when something else is in the
     table's place: a table of another schema, or files that are no table.
     """
 
@@ -45,8 +52,7 @@ class Snapshots:
                     "choose another path or move these files away"
                 ) from None
             return None
-        there = pa.schema(snapshot.schema().to_arrow())
-        if differing := schema_difference(self._schema, there):
+        if differing := schema_difference(self._schema, stored_schema(snapshot)):
             raise Rejected(
                 f"{self._uri}: the table has another schema: {differing}; "
                 "export or move that table, or use the release of the platform that made it"
@@ -79,6 +85,20 @@ class Snapshots:
         if snapshot is None:
             raise Retryable(f"{self._uri}: the table that was just created is gone; try again")
         return snapshot
+
+    def widen(self, snapshot: DeltaTable) -> pa.Schema:
+        """Add the columns that a table of an earlier release lacks; return what it has now.
+
+        Raises:
+            CommitFailedError: another writer was faster; look at the newest snapshot.
+        """
+        there = stored_schema(snapshot)
+        missing = [field for field in self._schema if field.name not in there.names]
+        if not missing:
+            return there
+        snapshot.alter.add_columns(list(DeltaSchema.from_arrow(pa.schema(missing)).fields))
+        snapshot.update_incremental()
+        return stored_schema(snapshot)
 
     def drop(self) -> None:
         """Open the table afresh next time."""

@@ -20,11 +20,11 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from services.runtime.errors import MatrixError, Rejected, Retryable
 from services.runtime.object_store import Folder
-from services.runtime.rows import rows_to_arrow
+from services.runtime.rows import rows_to_arrow, with_columns
 from services.runtime.storage_errors import storage_errors
 from services.runtime.table_files import merge_small_files
 from services.runtime.table_positions import Positions
-from services.runtime.table_snapshots import Snapshots
+from services.runtime.table_snapshots import Snapshots, stored_schema
 
 COMMIT_ATTEMPTS = 8
 """Each is itself up to 15 tries to be the next version; in between others get time to finish."""
@@ -56,7 +56,8 @@ class Table:
 
         Args:
             uri: A local directory, or `s3://bucket/prefix`.
-            schema: Columns of the table; checked whenever an existing one is opened.
+            schema: Columns of the table; checked whenever an existing one is opened. Those that can
+                be null may be missing in it, and are added by the first append.
             storage_options: Of the object store, as delta-rs names them (`AWS_REGION` ...).
             compact_files: Number of small files from which `compact` merges them.
         """
@@ -105,9 +106,15 @@ class Table:
                 snapshot = self._snapshots.latest() or self._snapshots.create()
                 if self._repeats(snapshot, offsets) or not (rows or force):
                     return snapshot.version()
-                base = snapshot.version()
                 try:
-                    write_deltalake(snapshot, batch, mode="append", commit_properties=properties)
+                    stored = self._snapshots.widen(snapshot)
+                    base = snapshot.version()
+                    write_deltalake(
+                        snapshot,
+                        with_columns(batch, stored),
+                        mode="append",
+                        commit_properties=properties,
+                    )
                 except CommitFailedError:
                     if attempt == COMMIT_ATTEMPTS:
                         raise
@@ -175,18 +182,22 @@ class Table:
         schema = pa.schema([self.schema.field(name) for name in names])
         with self._guarded():
             snapshot = self._snapshots.at(version)
-            scan = snapshot.scan(columns=names, predicate=filters) if snapshot else None
+            scan = None
+            if snapshot is not None:
+                stored = stored_schema(snapshot).names
+                there = [name for name in names if name in stored]
+                scan = snapshot.scan(columns=there or stored[:1], predicate=filters)
         if scan is None:
             return schema.empty_table()
         with storage_errors(self.uri, DeltaError):
             batches = pa.RecordBatchReader.from_stream(scan)
             if limit is None:
-                return batches.read_all().cast(schema)
+                return with_columns(batches.read_all(), schema)
             taken: list[pa.RecordBatch] = []
             while limit > 0 and (batch := next(batches, None)) is not None:
                 taken.append(batch.slice(0, limit))
                 limit -= len(taken[-1])
-            return pa.Table.from_batches(taken, batches.schema).cast(schema)
+            return with_columns(pa.Table.from_batches(taken, batches.schema), schema)
 
     def ids(self) -> set[str]:
         """Give every value of the column `id`."""
@@ -202,7 +213,9 @@ class Table:
         with self._guarded():
             if (snapshot := self._snapshots.latest()) is None:
                 return 0
-            return merge_small_files(snapshot, self.schema, self._folder, self._compact_files)
+            # All of its columns, also those of a later release.
+            columns = stored_schema(snapshot)
+            return merge_small_files(snapshot, columns, self._folder, self._compact_files)
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:

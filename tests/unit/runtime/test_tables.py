@@ -1,5 +1,6 @@
 """Delta tables in a directory: what one writer and one reader may rely on."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -131,13 +132,78 @@ def test_another_schema_is_refused_by_the_names_of_its_columns(table: Table) -> 
     table.append([row("a")], {})
     rewards = SCHEMA.get_field_index("rewards")
     changed = SCHEMA.set(rewards, pa.field("rewards", pa.list_(pa.int64()), False))
-    changed = changed.remove(SCHEMA.get_field_index("at")).append(pa.field("extra", pa.string()))
+    extra = pa.field("extra", pa.string(), nullable=False)
+    changed = changed.remove(SCHEMA.get_field_index("at")).append(extra)
     with pytest.raises(Rejected, match="another schema") as caught:
         Table(table.uri, changed).append([], {})
     message = str(caught.value)
     assert all(f"{name} (expected" in message for name in ("rewards", "at", "extra"))
     assert "turns (" not in message
     assert "id (" not in message
+
+
+def later(*names: str) -> pa.Schema:
+    """Return the schema of a release that knows more columns."""
+    return pa.schema([*SCHEMA, *(pa.field(name, pa.list_(pa.string())) for name in names)])
+
+
+def test_a_table_of_an_earlier_release_is_read_and_gets_its_columns_at_the_first_append(
+    table: Table,
+) -> None:
+    first = table.append([row("a"), row("b")], {"p-0": 2})
+    new = Table(table.uri, later("tags"))
+    assert new.read(["tags", "id"]).to_pylist() == [
+        {"tags": None, "id": "a"},
+        {"tags": None, "id": "b"},
+    ]
+    assert new.read(["tags"], limit=1).to_pylist() == [{"tags": None}]
+    assert new.version() == first, "reading changed the table"
+    new.append([row("c") | {"tags": ["x"]}], {"p-0": 3})
+    found = {each["id"]: each["tags"] for each in new.read().to_pylist()}
+    assert found == {"a": None, "b": None, "c": ["x"]}
+    assert new.read(version=first).num_rows == 2
+    assert new.offset("p-0") == 3
+
+
+def test_a_writer_of_an_earlier_release_keeps_the_columns_of_a_later_one(table: Table) -> None:
+    table.append([row("a")], {"p-0": 1})
+    new = Table(table.uri, later("tags"))
+    new.append([row("b") | {"tags": ["x"]}], {"p-1": 1})
+    for number in range(2, 5):  # The old one had the table open when it was widened.
+        table.append([row(f"old {number}")], {"p-0": number})
+    old = Table(table.uri, SCHEMA, compact_files=2)
+    assert old.read().column_names == SCHEMA.names
+    assert old.compact() > 0
+    found = {
+        each["id"]: each["tags"] for each in Table(table.uri, later("tags")).read().to_pylist()
+    }
+    assert found == {"a": None, "b": ["x"], **{f"old {n}": None for n in range(2, 5)}}
+
+
+def test_two_writers_of_a_new_release_widen_a_table_once(table: Table) -> None:
+    table.append([row("a")], {"p-0": 1})
+    writers = [Table(table.uri, later("tags")) for _ in range(2)]
+    assert [writer.count() for writer in writers] == [1, 1]
+    for number, writer in enumerate(writers):
+        writer.append([row(f"new {number}") | {"tags": [str(number)]}], {f"p-{number + 1}": 1})
+    assert {each["id"]: each["tags"] for each in writers[0].read().to_pylist()} == {
+        "a": None,
+        "new 0": ["0"],
+        "new 1": ["1"],
+    }
+
+
+def test_writers_that_widen_a_table_at_the_same_moment_lose_nothing(table: Table) -> None:
+    table.append([row("a")], {"p-0": 1})
+    with ThreadPoolExecutor(4) as threads:
+        writers = [Table(table.uri, later("tags")) for _ in range(4)]
+        done = [
+            threads.submit(writer.append, [row(f"{n}") | {"tags": []}], {f"p-{n + 1}": 1})
+            for n, writer in enumerate(writers)
+        ]
+        for each in done:
+            each.result()
+    assert table.ids() == {"a", "0", "1", "2", "3"}
 
 
 def test_the_order_of_columns_is_no_difference(table: Table) -> None:
