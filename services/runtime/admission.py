@@ -3,7 +3,6 @@
 import asyncio
 import math
 import random
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -54,16 +53,10 @@ class Admission:
     One gate, so that the most urgent call is the next one, whichever replica takes it.
     """
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        slots: int | None,
-        resolve: Callable[[str], Awaitable[list[str]]] = replica_urls,
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, slots: int | None) -> None:
         self._endpoint = endpoint
         self._url = endpoint.url
         self._slots = slots
-        self._resolve = resolve
         self._replicas = {endpoint.url: Replica(endpoint.url, slots)}
         self.gate = Gate(self._room)
 
@@ -111,7 +104,7 @@ class Admission:
             # One that was made anew may be elsewhere; one that is away for now is not.
             with suppress(MatrixError):
                 self._url = (await resolved(self._endpoint.named)).rstrip("/").removesuffix("/v1")
-        urls = await self._resolve(self._url)
+        urls = await replica_urls(self._url)
         # None: the server is away, or who knows names; what was known may still be there.
         if urls and urls != list(self._replicas):
             known = self._replicas

@@ -67,7 +67,7 @@ async def replica_urls(url: str) -> list[str]:
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(host, parts.port or 80, type=socket.SOCK_STREAM)
-    except OSError:
+    except (OSError, UnicodeError):  # The latter of labels that no name can have.
         return []
     # Of one family: a server with addresses of both is one server.
     family = found[0][0]

@@ -166,6 +166,10 @@ async def test_an_inference_service_that_moves_is_followed_and_one_that_is_away_
             assert not metrics.retries
 
 
+async def test_a_name_that_cannot_be_stands_for_nothing() -> None:
+    assert await replica_urls(f"http://{'x' * 70}.svc:80") == []
+
+
 @pytest.mark.parametrize(
     ("url", "found", "expected"),
     [
