@@ -38,13 +38,18 @@ class Server:
             await self._simulator.stop()
 
     async def knocked(self) -> None:
-        """Wait until somebody asks who is sent away."""
+        """Wait until a call of the model is sent away; looks at /metrics are no calls."""
+        loop = asyncio.get_running_loop()
         # Not asyncio's server: closed while others arrive, it leaves their connections open.
         with socket.create_server(("127.0.0.1", self.port)) as door:
             door.setblocking(False)
             async with asyncio.timeout(DEADLINE_SECONDS):
-                visitor, _ = await asyncio.get_running_loop().sock_accept(door)
-            visitor.close()
+                asked = b""
+                while not asked.startswith(b"POST"):
+                    visitor, _ = await loop.sock_accept(door)
+                    with visitor:
+                        visitor.setblocking(False)
+                        asked = await loop.sock_recv(visitor, 4)
 
 
 @asynccontextmanager
