@@ -34,4 +34,4 @@ class DeadLetterTopic:
             service,
         )
         await self._publisher.publish([codec.to_record(DEAD_LETTERS, delivery.key, letter)])
-        self._metrics.dead_letters += 1
+        self._metrics.kafka.dead_letters[delivery.topic] += 1

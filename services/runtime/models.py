@@ -113,9 +113,9 @@ class HttpModels:
         else:
             body = chat_body(endpoint.model, request)
             answer = await self._call(role, stage, "/v1/chat/completions", body, parse_chat)
-        self._metrics.calls[stage] += 1
-        self._metrics.prompt_tokens[stage] += answer.prompt_tokens
-        self._metrics.completion_tokens[stage] += answer.completion_tokens
+        self._metrics.calls[role, stage] += 1
+        self._metrics.prompt_tokens[role, stage] += answer.prompt_tokens
+        self._metrics.completion_tokens[role, stage] += answer.completion_tokens
         return answer
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
