@@ -15,9 +15,11 @@ from services.runtime.callers import Permission
 from services.runtime.collector import calm_collector
 from services.runtime.errors import MatrixError
 from services.runtime.fencing import Fence
+from services.runtime.grpc_metrics import CallMetrics
 from services.runtime.grpc_server import GrpcServer, Served
 from services.runtime.kafka_tail import KafkaTail
 from services.runtime.logs import configure_service_logs
+from services.runtime.metrics_server import MetricsServer
 from services.runtime.ownership import Keeper, Ownership, Work
 from services.runtime.ports import Delivery
 from services.runtime.settings import Settings, read_settings
@@ -88,8 +90,15 @@ async def run(service: str, settings: Settings, compose: Compose) -> None:
     backbone = Backbone(service, settings)
     composed = compose(backbone)
     server = GrpcServer(
-        settings.grpc, composed.served, composed.permissions, replica=backbone.replica
+        settings.grpc,
+        composed.served,
+        composed.permissions,
+        replica=backbone.replica,
+        interceptors=[CallMetrics(backbone.metrics.grpc)],
     )
+    telling = MetricsServer(settings.metrics, backbone.metrics)
+    backbone.metrics.process.ready = lambda: server.ready
+    await telling.start()
     await server.start()
     life = asyncio.create_task(_live(backbone, composed, server), name=service)
     stopping = asyncio.create_task(stop.wait())
@@ -103,6 +112,7 @@ async def run(service: str, settings: Settings, compose: Compose) -> None:
         life.cancel()
         await asyncio.gather(life, return_exceptions=True)
         await server.stop(0)
+        await telling.stop()
         await backbone.close()
     _log.info("left")
 

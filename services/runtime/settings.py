@@ -70,6 +70,17 @@ class GrpcSettings(_Part):
     """Of unary calls whose caller set none."""
 
 
+class MetricsSettings(_Part):
+    """Where this process tells its metrics, over HTTP."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65535)
+    """0 takes any free port."""
+    cert_file: Path | None = None
+    """With it and its key, over TLS."""
+    key_file: Path | None = None
+
+
 class ObjectStoreSettings(_Part):
     """Where datasets are kept."""
 
@@ -91,6 +102,10 @@ class ModelSettings(_Part):
     name: str = ""
     """Model asked for; empty: the server's first one."""
     api_key: SecretStr = SecretStr("")
+    prompt_price: float = Field(default=0.0, ge=0)
+    """Of a million tokens of prompts, in any currency; only for what is told of costs."""
+    completion_price: float = Field(default=0.0, ge=0)
+    """Of a million tokens generated."""
 
 
 class ModelsSettings(_Part):
@@ -143,6 +158,7 @@ class Settings(BaseSettings):
 
     kafka: KafkaSettings = KafkaSettings()
     grpc: GrpcSettings = GrpcSettings()
+    metrics: MetricsSettings = MetricsSettings()
     object_store: ObjectStoreSettings = ObjectStoreSettings()
     models: ModelsSettings = ModelsSettings()
     controller: ControllerSettings = ControllerSettings()
