@@ -59,6 +59,7 @@ def compose(backbone: Backbone) -> Composed:
         letters,
         backbone.settings.max_pending,
         supervised=True,
+        metrics=backbone.metrics.kafka,
     )
     population = PopulationQueries()
     # Nobody owns an import: its answers are of use to the replica that makes it, and to no other.

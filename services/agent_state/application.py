@@ -1,6 +1,7 @@
 """A group's step: its agents are born when they first act, then act once, concurrently."""
 
 import asyncio
+import time
 from dataclasses import replace
 
 import structlog
@@ -111,6 +112,7 @@ class Society:
         if token.step <= state.applied_step:
             # A crash may have come between the state and the tombstones.
             return (state.outcome if token.step == state.applied_step else None), unit.forget()
+        began = time.monotonic()
         state = replace(state, agents=await self._born(state.agents, unit))
         turns = self._turns(state, token)
         actions = await self._act(turns, token.step, unit)
@@ -126,6 +128,7 @@ class Society:
         new_state = replace(state, agents=agents, applied_step=token.step, outcome=outcome)
         await self.groups.put(token.group_id, new_state)
         self._metrics.steps += 1
+        self._metrics.step_seconds.observe(time.monotonic() - began)
         self._metrics.actions.update(action.kind for action in done)
         return outcome, unit.forget()
 

@@ -164,6 +164,7 @@ class PopulationControl:
         await self._publisher.publish([record])
         self._population.set_target(event)
         self._metrics.society.target = event.active_agents
+        self._metrics.society.target_changes[event.reason] += 1
 
     def _reading(self, demand: Demand, now: float) -> Reading:
         """Return the load; of a server that does not tell, what this process knows of it."""

@@ -54,7 +54,10 @@ def compose(backbone: Backbone) -> Composed:
         settings.reuse_after_seconds,
     )
     consumer = GenerationConsumer(
-        Generation(planner, kinds, journal, backbone.clock), ownership, supervised=True
+        Generation(planner, kinds, journal, backbone.clock),
+        ownership,
+        supervised=True,
+        metrics=backbone.metrics.line,
     )
     letters = DeadLetterTopic(backbone.publisher, backbone.metrics)
     keeping = ClaimsKeeping(consumer, journal, t.CANDIDATES.name, Restoring(NAME, letters))
@@ -70,6 +73,7 @@ def compose(backbone: Backbone) -> Composed:
         letters,
         settings.max_pending,
         supervised=True,
+        metrics=backbone.metrics.kafka,
     )
 
     async def tick() -> None:

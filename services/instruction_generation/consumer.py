@@ -16,8 +16,10 @@ from services.instruction_generation import orders
 from services.instruction_generation.application import Generation
 from services.instruction_generation.backlog import Backlog
 from services.instruction_generation.domain import Claim, stratum_key, stratum_of
+from services.instruction_generation.gauges import tell_datasets
 from services.instruction_generation.revocable import Revocable
 from services.runtime.errors import NotFound, Retryable
+from services.runtime.metrics import LineMetrics
 from services.runtime.ports import Delivery, Publisher, Record
 from services.runtime.worker import Route
 
@@ -39,8 +41,10 @@ class GenerationConsumer:
         publisher: Publisher,
         supervised: bool = False,
         pause_seconds: float = 1.0,
+        metrics: LineMetrics | None = None,
     ) -> None:
         """Take what to work with; for the rest see `Backlog`."""
+        self._metrics = metrics or LineMetrics()
         self._generation = generation
         self._planner = generation.planner
         self._publisher = publisher
@@ -50,6 +54,7 @@ class GenerationConsumer:
         """Held while orders and appetites are published: each builds on the last."""
         self._writing = Revocable()
         self.backlog = Backlog(self._work_off, self._give_up, supervised, pause_seconds)
+        tell_datasets(self._metrics, self._planner, self.backlog)
 
     def routes(self) -> list[Route]:
         """Return what handles the events of the strata that are owned."""
@@ -253,5 +258,6 @@ class GenerationConsumer:
             cause = claim.candidate_id
             record = codec.to_record(INSTRUCTIONS_GENERATED, claim.key, event, cause=cause)
             await self._publisher.publish([record])
+            self._metrics.instructions[self._metrics.name(claim.dataset)] += 1
         await self._planner.close_claim(claim)
         await self._publisher.publish(tombstones)

@@ -153,6 +153,10 @@ class Overview:
         """Return the accepted samples of a dataset."""
         return self._accepted[dataset]
 
+    def newest(self, dataset: str) -> float:
+        """Return when its newest sample was made, in seconds since the epoch; 0 without any."""
+        return self._newest.get(dataset, 0.0)
+
     def judged(self, dataset: str) -> int:
         """Return the verdicts on a dataset's candidates."""
         return sum(p.judged for p in self.progress[dataset].values())

@@ -72,6 +72,7 @@ class Composition:
         self.embedder = embedder
         self.metrics = metrics
         self.kinds = kinds
+        self._clock = clock
         self.journal = ModelJournal(t.MODEL_ANSWERS.name, model, log, seeded, metrics.model)
         society = metrics.society
         self.society = Society(
@@ -96,7 +97,7 @@ class Composition:
         )
         self.planner = Planner(Changelog(t.CANDIDATES.name, GROUP_CLAIMS, log), embedder)
         self.generation = GenerationConsumer(
-            Generation(self.planner, kinds, self.journal, clock), log
+            Generation(self.planner, kinds, self.journal, clock), log, metrics=metrics.line
         )
         self.filtering = Filtering(
             self.journal,
@@ -108,7 +109,9 @@ class Composition:
             benchmarks=benchmarks,
             held_out=held_out,
         )
-        self._filtering_consumer = FilteringConsumer(self.filtering, log)
+        self._filtering_consumer = FilteringConsumer(
+            self.filtering, log, metrics=metrics.line, clock=clock
+        )
         self._datasets = datasets
         self.writer_source, self.writer = self._make_writer()
         letters = DeadLetterTopic(log, metrics)
@@ -137,14 +140,21 @@ class Composition:
             name: log.consumer(name, [route.topic for route in own]) for name, own in routes.items()
         }
         self.workers = {
-            name: Worker(name, self.sources[name], own, letters) for name, own in routes.items()
+            name: Worker(name, self.sources[name], own, letters, metrics=metrics.kafka)
+            for name, own in routes.items()
         }
         """By service, later stages first."""
 
     def _make_writer(self) -> tuple[LogConsumer, DatasetWriter]:
         """Return a dataset writer that goes on where the last one committed."""
         source = self.log.consumer(MEMBER, [t.SAMPLES_JUDGED.name])
-        return source, DatasetWriter(source, lambda name: str(self._datasets / name), patient=False)
+        return source, DatasetWriter(
+            source,
+            lambda name: str(self._datasets / name),
+            patient=False,
+            metrics=self.metrics,
+            clock=self._clock,
+        )
 
     async def write_rest(self) -> None:
         """Write the verdicts that are in no table yet, once nobody judges or writes any more.

@@ -52,6 +52,7 @@ def compose(backbone: Backbone) -> Composed:
         letters,
         backbone.settings.max_pending,
         supervised=True,
+        metrics=backbone.metrics.kafka,
     )
 
     async def release_parked(partition: int) -> None:

@@ -189,6 +189,7 @@ class Modulation:
             ),
         )
         await self.groups.put(group_id, new_state)
+        self._metrics.rests += resting
         self._metrics.routed += len(routed)
         self._metrics.implausible += sum(not r.plausible for r in routed)
         self._metrics.deliveries += sum(len(r.aware_agent_ids) for r in routed)

@@ -23,6 +23,7 @@ class Roster:
         """That the groups took so far."""
         self.resting = 0
         """Groups that wait for something to happen."""
+        metrics.resting = lambda: self.resting
         self._seen: dict[str, tuple[int, bool]] = {}
         """Steps of each group, and whether it rests."""
 

@@ -62,10 +62,18 @@ def compose(backbone: Backbone) -> Composed:
         benchmarks=benchmark_index(settings.benchmarks.split(",")),
         held_out=bool(settings.models.held_out.url),
     )
-    consumer = FilteringConsumer(filtering, ownership)
+    consumer = FilteringConsumer(
+        filtering, ownership, metrics=backbone.metrics.line, clock=backbone.clock
+    )
     letters = DeadLetterTopic(backbone.publisher, backbone.metrics)
     worker = Worker(
-        NAME, ownership.member, consumer.routes(), letters, settings.max_pending, supervised=True
+        NAME,
+        ownership.member,
+        consumer.routes(),
+        letters,
+        settings.max_pending,
+        supervised=True,
+        metrics=backbone.metrics.kafka,
     )
 
     restoring = Restoring(NAME, letters)
@@ -90,6 +98,8 @@ def compose(backbone: Backbone) -> Composed:
         open_table,
         letters,
         backbone.followed.fence.valid,
+        metrics=backbone.metrics,
+        clock=backbone.clock,
     )
     delivering = Delivering(writer)
 

@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Iterable
 
 from services.events import InstructionGenerated, codec
 from services.events.topics import DATASETS, INSTRUCTIONS_GENERATED, SAMPLES_JUDGED
 from services.reward_filtering.application import Filtering
+from services.reward_filtering.metering import count_verdict
 from services.runtime.errors import NotOwner
-from services.runtime.ports import Delivery, Publisher, Record
+from services.runtime.metrics import LineMetrics
+from services.runtime.ports import Clock, Delivery, Publisher, Record
 from services.runtime.worker import Route
 
 JUDGED_AT_ONCE = 64
@@ -21,8 +24,15 @@ class FilteringConsumer:
     """Takes candidates, and publishes their verdicts."""
 
     def __init__(
-        self, filtering: Filtering, publisher: Publisher, order_seconds: float = ORDER_SECONDS
+        self,
+        filtering: Filtering,
+        publisher: Publisher,
+        order_seconds: float = ORDER_SECONDS,
+        metrics: LineMetrics | None = None,
+        clock: Clock = time.time,
     ) -> None:
+        self._metrics = metrics or LineMetrics()
+        self._clock = clock
         self._filtering = filtering
         self._publisher = publisher
         self._order_seconds = order_seconds
@@ -89,6 +99,7 @@ class FilteringConsumer:
             record = codec.to_record(SAMPLES_JUDGED, key, verdict, cause=candidate_id)
             self._decided[candidate_id] = key, [record, *tombstones]
             await self._publish(candidate_id)
+            count_verdict(self._metrics, verdict, self._clock() - candidate.created_at)
         finally:
             del self._in_work[candidate_id]
             done.set_result(None)

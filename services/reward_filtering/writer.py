@@ -18,9 +18,11 @@ import structlog
 
 from services.events import SampleJudged, codec
 from services.reward_filtering.export import REJECTED, SAMPLE_SCHEMA
+from services.reward_filtering.metering import count_rows
 from services.reward_filtering.sample_rows import row
 from services.runtime.errors import Rejected, Retryable
-from services.runtime.ports import Delivery
+from services.runtime.metrics import Metrics
+from services.runtime.ports import Clock, Delivery
 from services.runtime.rows import rows_to_arrow
 from services.runtime.storage_errors import AccessDenied
 from services.runtime.table_appends import LogRow, UniqueAppends
@@ -63,6 +65,8 @@ class DatasetWriter:
         valid: Callable[[Delivery], bool] = lambda delivery: True,
         patient: bool = True,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        metrics: Metrics | None = None,
+        clock: Clock = time.time,
     ) -> None:
         """Set up.
 
@@ -74,7 +78,13 @@ class DatasetWriter:
             valid: Says of each message whether it counts; others are passed over.
             patient: Wait, for ever if need be, while storage is away or full; otherwise raise.
             pause: Waits for so many seconds.
+            metrics: Of this process.
+            clock: Says when rows were committed.
         """
+        metrics = metrics or Metrics()
+        self._line, self._metrics, self._clock = metrics.line, metrics.store, clock
+        for cause in ("away", "denied", "unfit"):
+            self._metrics.failures[cause] += 0  # A first one is to be one more than none.
         self._source = source
         self._open_table = open_table
         self._dead_letters = dead_letters
@@ -147,21 +157,26 @@ class DatasetWriter:
         while True:
             try:
                 written = await asyncio.to_thread(self._append, dataset, samples)
-                self.written += 0 if dataset.startswith(REJECTED) else written
+                self._count(dataset, samples, written)
             except Moved as moved:
+                self._metrics.conflicts += 1
                 _log.info("another writer was here", dataset=dataset, reason=str(moved))
                 self._appends.pop(dataset, None)
             except Retryable as error:
+                self._metrics.failures["away"] += 1
                 if not self._patient:
                     raise
+                self._metrics.away = 1
                 if self._away_since is None:
                     self._away_since = time.monotonic()
                     _log.warning("dataset store is away", dataset=dataset, reason=str(error))
                 await self._pause(random.uniform(pause / 2, pause))
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             except AccessDenied:
+                self._metrics.failures["denied"] += 1
                 raise
             except Rejected as error:
+                self._metrics.failures["unfit"] += 1
                 self._appends.pop(dataset, None)
                 await self._bury_unfit(dataset, samples, error)
                 return
@@ -170,14 +185,32 @@ class DatasetWriter:
                     seconds = round(time.monotonic() - self._away_since, 1)
                     _log.warning("dataset store answers again", dataset=dataset, seconds=seconds)
                     self._away_since = None
+                self._metrics.away = 0
                 return
+
+    def _count(self, dataset: str, samples: list[_Sample], written: int) -> None:
+        """Count what was committed: those that were there before come first in the log."""
+        if not written or dataset.startswith(REJECTED):
+            return
+        self.written += written
+        judged = [each.row["created_at"].timestamp() for each in samples[-written:]]
+        count_rows(self._line, dataset, judged, self._clock())
 
     def _append(self, dataset: str, samples: list[_Sample]) -> int:
         appends = self._appends.get(dataset)
         if appends is None:
             appends = self._appends[dataset] = UniqueAppends(self._open(dataset))
         rows = [LogRow(position_name(s.delivery), s.delivery.offset, s.row) for s in samples]
-        return appends.append(rows)
+        table, began = appends.table, time.monotonic()
+        size, conflicts, version = table.appended_bytes, table.conflicts, table.appends
+        try:
+            return appends.append(rows)
+        finally:
+            self._metrics.conflicts += table.conflicts - conflicts
+            if table.appends > version:
+                self._metrics.commits += table.appends - version
+                self._metrics.bytes += table.appended_bytes - size
+                self._metrics.commit_seconds.observe(time.monotonic() - began)
 
     def _open(self, dataset: str) -> Table:
         opened = self._open_table(dataset)

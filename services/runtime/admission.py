@@ -13,6 +13,7 @@ from services.runtime.endpoints import Endpoint
 from services.runtime.errors import MatrixError
 from services.runtime.gate import Gate
 from services.runtime.kserve_endpoints import resolved
+from services.runtime.metrics import ModelMetrics
 from services.runtime.model_load import ServerLoad, read_load
 from services.runtime.replicas import Replica, replica_urls
 
@@ -59,6 +60,18 @@ class Admission:
         self._slots = slots
         self._replicas = {endpoint.url: Replica(endpoint.url, slots)}
         self.gate = Gate(self._room)
+
+    def tell(self, metrics: ModelMetrics, server: str) -> None:
+        """Let the gauges of a server tell of this one."""
+        metrics.in_flight[server] = lambda: self.gate.in_flight
+        metrics.waiting[server] = lambda: self.gate.waiting
+        metrics.slots[server] = lambda: self.gate.slots
+        metrics.running[server] = lambda: self._told("running")
+        metrics.queued[server] = lambda: self._told("waiting")
+
+    def _told(self, what: str) -> float | None:
+        load = self.demand().load
+        return None if load is None else float(getattr(load, what))
 
     @property
     def _room(self) -> int:

@@ -31,7 +31,7 @@ class Backbone:
         self.metrics = Metrics()
         self.replica = new_replica()
         """Tells this process from the other replicas."""
-        self.publisher = KafkaPublisher(settings.kafka, f"matrix-{service}")
+        self.publisher = KafkaPublisher(settings.kafka, f"matrix-{service}", self.metrics.kafka)
         self.reader = KafkaReader(settings.kafka, f"matrix-{service}-reader")
         self.peers = Peers(settings.grpc, self.replica)
         self.models = _LateModels()
@@ -55,6 +55,7 @@ class Backbone:
             self.publisher,
             self.reader,
             compacted,
+            self.metrics.kafka,
         )
 
     def journal(self, topic: str, ownership: Ownership) -> ModelJournal:

@@ -1,6 +1,7 @@
 """Model servers by address: what they serve, and whether they give rewards."""
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
@@ -22,6 +23,20 @@ class Endpoint:
     """It is a reward model with a score head, and asked by /classify."""
     named: str = ""
     """What `url` was found by, when that was a name: `kserve://NAME`."""
+    prompt_price: float = 0.0
+    """Of a million tokens, in any currency."""
+    completion_price: float = 0.0
+
+    @property
+    def server(self) -> str:
+        """Its host and port, to tell it from others by; never what is secret in an address."""
+        parts = urlsplit(self.url)
+        return parts.netloc.rpartition("@")[2]
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """Return what a call costs."""
+        cost = prompt_tokens * self.prompt_price + completion_tokens * self.completion_price
+        return cost / 1_000_000
 
     def __repr__(self) -> str:
         return f"Endpoint(url={self.url!r}, model={self.model!r})"

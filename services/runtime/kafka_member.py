@@ -31,6 +31,7 @@ from services.runtime.kafka_refusals import REFUSALS
 from services.runtime.lease import Lease
 from services.runtime.ports import Delivery
 from services.runtime.settings import KafkaSettings
+from services.runtime.transport_metrics import KafkaMetrics
 
 _log = structlog.get_logger(__name__)
 _POLL_MS = 100
@@ -53,6 +54,7 @@ class KafkaMember(AsyncConsumerRebalanceListener):  # type: ignore[misc]
         topic: str,
         on_assigned: Callable[[set[int]], None],
         on_revoked: Callable[[set[int]], None],
+        metrics: KafkaMetrics | None = None,
     ) -> None:
         self.group = group
         self.topic = topic
@@ -74,6 +76,15 @@ class KafkaMember(AsyncConsumerRebalanceListener):  # type: ignore[misc]
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
         self._draining = False
+        self._metrics = metrics or KafkaMetrics()
+        self._lag = 0
+        self._read: dict[int, int] = {}
+        """Offset behind the last message that was fetched, by partition; on the thread."""
+        self._metrics.lag[group] = lambda: self._lag
+        self._metrics.connected[group] = lambda: self.lease.holds
+        self._metrics.pending_commits[group] = lambda: len(self._marks)
+        for counted in (self._metrics.rebalances, self._metrics.lost):
+            counted[group] += 0  # A first one is to be seen as one more than none.
 
     async def start(self) -> None:
         """Join the group.
@@ -124,6 +135,7 @@ class KafkaMember(AsyncConsumerRebalanceListener):  # type: ignore[misc]
         with self._lock:
             self._owned |= parts
             self._ready -= parts
+        self._metrics.rebalances[self.group] += 1
         self._tell(self._on_assigned, parts)
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
@@ -138,6 +150,7 @@ class KafkaMember(AsyncConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_lost(self, lost: Any) -> None:
         """The membership ended without us: others own the partitions already."""
         _log.warning("membership lost", group=self.group, partitions=len(lost))
+        self._metrics.lost[self.group] += 1
         self._drop(lost)
 
     def _drop(self, places: Any) -> dict[Any, Any]:
@@ -146,6 +159,8 @@ class KafkaMember(AsyncConsumerRebalanceListener):  # type: ignore[misc]
             self._owned -= parts
             self._ready -= parts
             marks = {part: self._marks.pop(part) for part in parts if part in self._marks}
+            for part in parts:
+                self._read.pop(part, None)
         self._tell(self._on_revoked, parts)
         return self._offsets(marks)
 
@@ -232,6 +247,7 @@ class KafkaMember(AsyncConsumerRebalanceListener):  # type: ignore[misc]
         assert self._consumer is not None
         if commit:
             self._commit()
+            self._lag = self._measured_lag()
         if self.joined.is_set() and not self._is_stable():
             self.lease.carry_on()
         assigned = self._consumer.assignment()
@@ -250,7 +266,24 @@ class KafkaMember(AsyncConsumerRebalanceListener):  # type: ignore[misc]
             _log.warning("polling is interrupted", reason=f"{type(error).__name__}: {error}")
             time.sleep(_POLL_MS / 1000)
             return []
+        for place, batch in batches.items():
+            if batch:
+                self._read[place.partition] = batch[-1].offset + 1
         return [delivery(record) for batch in batches.values() for record in batch]
+
+    def _measured_lag(self) -> int:
+        """Return how many messages of our partitions wait, by what the last fetches told.
+
+        Not by asking the broker, which would hold up the polling when it is away; nor by
+        `position`, which may ask it.
+        """
+        assert self._consumer is not None
+        lag = len(self._buffer)
+        for place in self._consumer.assignment():
+            read = self._read.get(place.partition)
+            if read is not None:
+                lag += max(0, (self._consumer.highwater(place) or 0) - read)
+        return lag
 
     def _commit(self) -> None:
         assert self._consumer is not None

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,6 +16,7 @@ from services.runtime.kafka_client import client_options, connect
 from services.runtime.partitions import partition_of
 from services.runtime.ports import Record
 from services.runtime.settings import KafkaSettings
+from services.runtime.transport_metrics import KafkaMetrics
 
 _DELIVERY_MS = 10 * 60 * 1000
 """How long a record is offered to a broker that is away before its publishing counts as failed."""
@@ -32,8 +34,11 @@ def waves(records: Sequence[Record]) -> list[list[Record]]:
 class KafkaPublisher:
     """Appends records; keys decide the partition, by our rule and no client's."""
 
-    def __init__(self, settings: KafkaSettings, client_id: str) -> None:
+    def __init__(
+        self, settings: KafkaSettings, client_id: str, metrics: KafkaMetrics | None = None
+    ) -> None:
         self._settings = settings
+        self._metrics = metrics or KafkaMetrics()
         self._client_id = client_id
         self._topics: Sequence[str] = ()
         self._producer: KafkaProducer | None = None
@@ -145,14 +150,18 @@ class KafkaPublisher:
                 future.add_both(partial(answered, number))
             return producer
 
-        used = self._producer
+        used, began = self._producer, time.monotonic()
         try:
             used = await loop.run_in_executor(self._thread, send)
             await done
+            self._metrics.publish_seconds.observe(time.monotonic() - began)
+            for record in records:
+                self._metrics.published[record.topic] += 1
             return offsets
         except MessageSizeTooLargeError as error:
             raise Rejected(f"the broker takes no record so large: {error}") from error
         except KafkaError as error:
+            self._metrics.publish_failures += 1
             self._spoilt = self._spoilt or used is self._producer
             raise Retryable(
                 f"broker {self._settings.bootstrap_servers} did not take {len(records)} records "

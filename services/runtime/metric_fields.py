@@ -13,7 +13,7 @@ from typing import Any, Literal
 from prometheus_client import Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-Value = float | Callable[[], float]
+Value = float | None | Callable[[], float | None]
 Gauge = dict[str, Value]
 """Of one label: the number, or what tells it when it is asked for."""
 Told = Callable[[], Mapping[str, float]]

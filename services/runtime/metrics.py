@@ -88,7 +88,7 @@ class ModelMetrics:
     queued: Gauge = gauge(
         "matrix_model_server_queued", "Sequences in a server's queue, as it tells.", "server"
     )
-    cost: Counter[str] = counter(
+    cost: dict[str, float] = counter(
         "matrix_model_cost_total",
         "Cost of the tokens by the prices in the settings, in their currency.",
         "role",
@@ -177,9 +177,18 @@ class LineMetrics:
     )
     freshness_seconds: Histogram = histogram(
         "matrix_sample_freshness_seconds",
-        "From the instruction of a sample to its committed row.",
+        "From when a sample's judging began to its committed row.",
         buckets=_LONG,
     )
+    _names: set[str] = field(default_factory=set)
+
+    def name(self, dataset: str) -> str:
+        """Return the label of a dataset: its name, or `OTHER` beyond the bound."""
+        if dataset not in self._names:
+            if len(self._names) >= MOST_DATASETS:
+                return OTHER
+            self._names.add(dataset)
+        return dataset
 
 
 @dataclass(slots=True)

@@ -50,7 +50,14 @@ async def open_models(settings: ModelsSettings, metrics: ModelMetrics) -> HttpMo
         if url not in found:
             found[url] = await _wait_for(role, partial(served_models, url, key), Rejected)
         name = own.name or (found[url][0] if found[url] else "")
-        endpoints[role] = Endpoint(url, name, key, named=own.url if is_named(own.url) else "")
+        endpoints[role] = Endpoint(
+            url,
+            name,
+            key,
+            named=own.url if is_named(own.url) else "",
+            prompt_price=own.prompt_price,
+            completion_price=own.completion_price,
+        )
         if role in REWARDS and url != endpoints["simulator"].url:
             head = partial(has_score_head, endpoints[role])
             scores = await _wait_for(role, head, Retryable)

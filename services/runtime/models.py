@@ -64,6 +64,8 @@ class HttpModels:
         self._servers = {
             endpoint.url: Admission(endpoint, slots) for endpoint in endpoints.values()
         }
+        for endpoint in endpoints.values():
+            self._servers[endpoint.url].tell(metrics, endpoint.server)
         self._session: aiohttp.ClientSession | None = None
         self._watching: list[asyncio.Task[None]] = []
         self._embeddings = EmbeddingBatches(self._embed)
@@ -116,6 +118,10 @@ class HttpModels:
         self._metrics.calls[role, stage] += 1
         self._metrics.prompt_tokens[role, stage] += answer.prompt_tokens
         self._metrics.completion_tokens[role, stage] += answer.completion_tokens
+        if answer.cached_tokens:
+            self._metrics.cached_tokens[role, stage] += answer.cached_tokens
+        if cost := endpoint.cost(answer.prompt_tokens, answer.completion_tokens):
+            self._metrics.cost[role] = self._metrics.cost.get(role, 0.0) + cost
         return answer
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
@@ -153,11 +159,15 @@ class HttpModels:
         pause = self._settings.first_backoff_seconds
         replica = None
         while True:
+            asked = loop.time()
             try:
                 async with server.gate.at(STAGE_PRIORITY.get(stage, 0), weight):
+                    begun = loop.time()
                     replica = server.replica()
                     with replica.working(weight):
                         content = await self._post(endpoint, replica.url + path, body)
+                self._metrics.queue_seconds.labels(role).observe(begun - asked)
+                self._metrics.seconds.labels(role, stage).observe(loop.time() - begun)
                 return parsed(content, parse)
             except Rejected as error:
                 self._metrics.refused[stage] += 1
@@ -177,6 +187,7 @@ class HttpModels:
                 deadline = deadline or loop.time() + patience
                 wait = pause * random.uniform(0.5, 1.5)
                 if loop.time() + wait > deadline:
+                    self._metrics.given_up[stage] += 1
                     raise Retryable(
                         f"model {endpoint.model!r} at {endpoint.url} gave no answer for "
                         f"{patience:g} s (stage {stage}); last: {error}"
@@ -202,7 +213,7 @@ class HttpModels:
 
 
 def _cause(error: Retryable) -> str:
-    """Return a short name to count by."""
+    """Return a short name to count by, one of a few."""
     match error.__cause__:
         case None:
             return str(error).partition(":")[0]  # HTTP 503

@@ -21,6 +21,7 @@ from services.runtime.kafka_reader import KafkaReader, Place
 from services.runtime.partitions import partition_of
 from services.runtime.ports import Delivery, Record
 from services.runtime.settings import KafkaSettings
+from services.runtime.transport_metrics import KafkaMetrics
 
 _log = structlog.get_logger(__name__)
 
@@ -69,8 +70,10 @@ class Ownership:
         publisher: KafkaPublisher,
         reader: KafkaReader,
         compacted: Sequence[str] = (),
+        metrics: KafkaMetrics | None = None,
     ) -> None:
-        self.member = KafkaMember(settings, group, topic, self._assigned, self._revoked)
+        self._metrics = metrics = metrics or KafkaMetrics()
+        self.member = KafkaMember(settings, group, topic, self._assigned, self._revoked, metrics)
         self.void = 0
         """Records of former owners that were passed over."""
         self._settings = settings
@@ -85,6 +88,14 @@ class Ownership:
         self._tasks: set[asyncio.Future[None]] = set()
         self._failed: asyncio.Future[None] | None = None
         self._held: set[int] = set()
+        self._restoring: dict[int, float] = {}
+        """When the restores under way began, by their number."""
+        metrics.partitions[group] = lambda: len(self._held)
+        metrics.restoring[group] = self._longest_restore
+
+    def _longest_restore(self) -> float:
+        begun = min(self._restoring.values(), default=None)
+        return 0.0 if begun is None else time.monotonic() - begun
 
     async def settled(self) -> None:
         """Wait until the group has taken us in, and the state of our partitions is here."""
@@ -227,6 +238,14 @@ class Ownership:
 
     async def _take_over(self, turns: Mapping[int, int]) -> None:
         began = time.monotonic()
+        number = id(turns)
+        self._restoring[number] = began
+        try:
+            await self._restored_and_adopted(turns, began)
+        finally:
+            del self._restoring[number]
+
+    async def _restored_and_adopted(self, turns: Mapping[int, int], began: float) -> None:
         histories, epochs, healing = await self._restore(list(turns))
         messages = sum(len(h) for history in histories.values() for h in history.values())
         for partition, turn in turns.items():
@@ -240,6 +259,7 @@ class Ownership:
                 if self._turns[partition] == turn:
                     self._held.add(partition)
                     self.member.resume(partition)
+        self._metrics.restore_seconds.labels(self.member.group).observe(time.monotonic() - began)
         _log.info(
             "partitions taken over",
             group=self.member.group,
@@ -273,6 +293,7 @@ class Ownership:
         records = []
         if fence.void:
             self.void += fence.void
+            self._metrics.void[self.member.group] += fence.void
             _log.warning("void records", group=self.member.group, records=fence.void)
             compacted = [d for d in history if d.topic in self._compacted]
             records = healing(compacted, [d for d in kept if d.topic in self._compacted])

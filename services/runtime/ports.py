@@ -102,6 +102,8 @@ class ChatAnswer:
     model: str
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0
+    """Those of the prompt that the server had in its prefix cache, where it tells."""
 
 
 class ChatModel(Protocol):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from prometheus_client import disable_created_metrics
 
 from services.runtime import event_loop
 from services.runtime.backbone import Backbone
@@ -22,6 +23,7 @@ from services.runtime.logs import configure_service_logs
 from services.runtime.metrics_server import MetricsServer
 from services.runtime.ownership import Keeper, Ownership, Work
 from services.runtime.ports import Delivery
+from services.runtime.process_metrics import tell_process, watch_loop
 from services.runtime.settings import Settings, read_settings
 from services.runtime.streams import Fanout
 from services.runtime.worker import Route
@@ -98,10 +100,13 @@ async def run(service: str, settings: Settings, compose: Compose) -> None:
     )
     telling = MetricsServer(settings.metrics, backbone.metrics)
     backbone.metrics.process.ready = lambda: server.ready
+    tell_process(backbone.metrics, settings)
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     await telling.start()
     await server.start()
     life = asyncio.create_task(_live(backbone, composed, server), name=service)
     stopping = asyncio.create_task(stop.wait())
+    watching = asyncio.create_task(watch_loop(backbone.metrics), name="loop")
     try:
         await asyncio.wait({life, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if life.done():
@@ -109,6 +114,7 @@ async def run(service: str, settings: Settings, compose: Compose) -> None:
         await _drain(composed, server, settings.grpc.grace_seconds)
     finally:
         stopping.cancel()
+        watching.cancel()
         life.cancel()
         await asyncio.gather(life, return_exceptions=True)
         await server.stop(0)

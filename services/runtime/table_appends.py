@@ -31,7 +31,7 @@ class UniqueAppends:
     """
 
     def __init__(self, table: Table) -> None:
-        self._table = table
+        self.table = table
         self._positions: dict[str, int] = {}
         self._ids: set[str] = set()
 
@@ -60,11 +60,11 @@ class UniqueAppends:
         if not new:
             return 0
         offsets = {entry.position: entry.offset + 1 for entry in fresh}
-        self._table.append(list(new.values()), offsets)
+        self.table.append(list(new.values()), offsets)
         self._positions.update(offsets)
         self._ids.update(new)
         try:
-            self._table.compact()
+            self.table.compact()
         except MatrixError as error:
             _log.info("merging of small files left for later", reason=str(error))
         return len(new)
@@ -74,8 +74,8 @@ class UniqueAppends:
         if not positions <= self._positions.keys():
             names = sorted(positions | self._positions.keys())
             self._positions = {}
-            found = self._table.offsets(names)
-            self._ids = self._table.ids()
+            found = self.table.offsets(names)
+            self._ids = self.table.ids()
             self._positions = found
 
     def _report_missing(self, passed: list[LogRow]) -> None:
@@ -84,7 +84,7 @@ class UniqueAppends:
             _log.error(
                 "rows before the table's reading position are not in it; if the topic was made "
                 "anew, write to another table",
-                table=self._table.uri,
+                table=self.table.uri,
                 rows=len(missing),
                 first=missing[0],
             )

@@ -70,6 +70,12 @@ class Table:
         self._snapshots = Snapshots(uri, self.schema, options, self._folder)
         self._positions = Positions(self._folder)
         self._expected: dict[str, int] = {}
+        self.appends = 0
+        """Commits of rows by this object."""
+        self.appended_bytes = 0
+        """Of their rows, before they were compressed."""
+        self.conflicts = 0
+        """Commits that another writer came before, and that were tried again."""
         self._lock = threading.Lock()
 
     def append(
@@ -116,11 +122,14 @@ class Table:
                         commit_properties=properties,
                     )
                 except CommitFailedError:
+                    self.conflicts += 1
                     if attempt == COMMIT_ATTEMPTS:
                         raise
                     time.sleep(random.uniform(0, _PAUSE_SECONDS * 2 ** (attempt - 1)))
                 else:
                     break
+            self.appends += 1
+            self.appended_bytes += batch.nbytes
             self._positions.note_append(base, snapshot.version(), offsets)
             self._expected.update(offsets)
             return snapshot.version()

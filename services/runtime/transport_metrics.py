@@ -80,8 +80,8 @@ class KafkaMetrics:
     publish_failures: int = counter(
         "matrix_kafka_publish_failures_total", "Appends that the broker did not take."
     )
-    connected: Value = gauge(
-        "matrix_kafka_connected", "1 while the last poll of the broker succeeded, else 0."
+    connected: Gauge = gauge(
+        "matrix_kafka_connected", "1 while the group of consumers confirms us, else 0.", "group"
     )
 
 

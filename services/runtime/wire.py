@@ -152,7 +152,15 @@ def parse_chat(fields: Mapping[str, Any]) -> ChatAnswer:
         model=_typed(fields["model"], str),
         prompt_tokens=_typed(usage["prompt_tokens"], int),
         completion_tokens=_typed(usage["completion_tokens"], int),
+        cached_tokens=_cached(usage),
     )
+
+
+def _cached(usage: Mapping[str, Any]) -> int:
+    """Return what is known of the prefix cache: vLLM tells with --enable-prompt-tokens-details."""
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
+    return cached if isinstance(cached, int) else 0
 
 
 def _completion(choice: Mapping[str, Any]) -> Completion:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,6 +13,7 @@ from services.runtime.errors import Rejected, Retryable
 from services.runtime.fencing import is_marker
 from services.runtime.ordering import Handler, KeyLanes, OffsetTracker
 from services.runtime.ports import Delivery
+from services.runtime.transport_metrics import KafkaMetrics
 
 _log = structlog.get_logger(__name__)
 
@@ -66,8 +68,14 @@ class Worker:
         dead_letters: DeadLetters,
         max_pending: int = 1024,
         supervised: bool = False,
+        metrics: KafkaMetrics | None = None,
     ) -> None:
         self.service = service
+        self._metrics = metrics = metrics or KafkaMetrics()
+        metrics.in_flight[service] = lambda: self._pending
+        for route in routes:  # A first one is to be seen as one more than none.
+            metrics.dead_letters[route.topic] += 0
+            metrics.retried[route.topic] += 0
         self._source = source
         self._routes = {route.topic: route for route in routes}
         self._dead_letters = dead_letters
@@ -170,8 +178,11 @@ class Worker:
     async def _work(self, delivery: Delivery) -> None:
         if self._failure is not None:
             return  # What follows a failed message must not overtake it.
+        began = time.monotonic()
         try:
             await self._handle(delivery)
+            seconds = time.monotonic() - began
+            self._metrics.handling_seconds.labels(delivery.topic).observe(seconds)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -180,6 +191,7 @@ class Worker:
             self._room.set()
             return
         self._pending -= 1
+        self._metrics.handled[delivery.topic] += 1
         place = (delivery.topic, delivery.partition)
         offset = self._tracker.done(place, delivery.offset)
         if offset is not None:
@@ -211,6 +223,7 @@ class Worker:
                     await self._bury(delivery, reason)
                     return
                 attempt += 1
+            self._metrics.retried[delivery.topic] += 1
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(2 * pause, _LONGEST_PAUSE)
 

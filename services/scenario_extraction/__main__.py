@@ -50,6 +50,7 @@ def compose(backbone: Backbone) -> Composed:
         letters,
         backbone.settings.max_pending,
         supervised=True,
+        metrics=backbone.metrics.kafka,
     )
     scenarios: Fanout[ScenarioExtracted] = Fanout()
     index = ScenarioIndex(scenarios.publish)

@@ -149,7 +149,7 @@ async def test_an_instruction_in_another_language_or_of_a_benchmark_is_refused_f
         now.filtering._benchmarks = index
         spec = FilterSpec(language="en")
         await now.handle(order(9, spec=spec), candidate(1, asked), candidate(2, foreign))
-        assert now.process.metrics.model.calls["response"] == 0
+        assert now.process.metrics.model.calls["teacher", "response"] == 0
         await now.handle(candidate(3, "How do I bake bread at home with an iron pot?"))
     found = {verdict.sample_id: (verdict.stage, verdict.reason) for verdict in await verdicts(log)}
     assert found["c1"] == ("static", "contaminated")
@@ -173,7 +173,7 @@ async def test_a_candidate_that_comes_twice_at_once_has_one_verdict(log: Log) ->
     async with running(log) as now:
         await now.handle(order(9))
         await now.handle_at_once(*[candidate(1)] * 3, candidate(2))
-        assert now.process.metrics.model.calls["response"] == 2
+        assert now.process.metrics.model.calls["teacher", "response"] == 2
     assert sorted(verdict.sample_id for verdict in await verdicts(log)) == ["c1", "c2"]
 
 
@@ -217,9 +217,9 @@ async def test_a_near_duplicate_that_was_accepted_meanwhile_is_caught(log: Log) 
         await now.handle(order(64))
         text = candidate(1).instruction
         await now.handle_at_once(*(candidate(n, text) for n in range(10)))
-        answered = now.process.metrics.model.calls["response"]
+        answered = now.process.metrics.model.calls["teacher", "response"]
         await now.handle(candidate(10, text))
-        assert now.process.metrics.model.calls["response"] == answered > 1
+        assert now.process.metrics.model.calls["teacher", "response"] == answered > 1
     judged = await verdicts(log)
     assert sum(verdict.accepted for verdict in judged) == 1
     assert {verdict.reason for verdict in judged} == {"", "near_duplicate"}

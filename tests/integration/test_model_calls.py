@@ -74,9 +74,13 @@ async def test_a_failing_server_is_asked_again_until_it_answers(fault: str, caus
         requests = [ask(f"Name {number} colours.") for number in range(12)]
         answers = await asyncio.gather(*(models.chat("teacher", "act", r) for r in requests))
     assert all(answer.completions[0].text for answer in answers)
-    assert metrics.calls == {"act": 12}
-    assert metrics.prompt_tokens["act"] == sum(answer.prompt_tokens for answer in answers)
-    assert metrics.completion_tokens["act"] == sum(a.completion_tokens for a in answers)
+    assert metrics.calls == {("teacher", "act"): 12}
+    assert metrics.prompt_tokens["teacher", "act"] == sum(
+        answer.prompt_tokens for answer in answers
+    )
+    assert metrics.completion_tokens["teacher", "act"] == sum(
+        a.completion_tokens for a in answers
+    )
     assert metrics.retries.keys() == {cause}
     assert {call.prompts[0] for call in simulator.log} == {r.messages[0].content for r in requests}
 
@@ -156,7 +160,7 @@ async def test_a_server_that_is_started_again_in_the_middle_answers_all() -> Non
         finally:
             await second.stop()
     assert all(answer.completions[0].text for answer in answers)
-    assert metrics.calls == {"act": 5}
+    assert metrics.calls == {("teacher", "act"): 5}
 
 
 async def test_waiting_for_a_slot_or_for_one_answer_does_not_use_up_the_patience() -> None:

@@ -94,7 +94,7 @@ async def test_a_reward_model_gives_raw_logits_for_whole_conversations() -> None
         asked = at["rm_"].log  # type: ignore[union-attr]
     assert sample.accepted
     assert sample.provenance.reward_model == "rm"
-    assert len(sample.rewards) == FilterSpec().responses == metrics.calls["judge"]
+    assert len(sample.rewards) == FilterSpec().responses == metrics.calls["reward", "judge"]
     assert any(abs(reward) > 1 for reward in sample.rewards), "squashed rewards are below 1"
     assert sample.rewards[sample.chosen] == max(sample.rewards)
     # No words of a judge's prompt: the question, and a response to it.
@@ -209,7 +209,7 @@ async def test_a_held_out_reward_is_reported_and_decides_nothing() -> None:
         without, _ = await verdict(endpoints, "dpo")
         endpoints["held_out"] = Endpoint(str(at["other"]), "other", scores=True)
         sample, metrics = await verdict(endpoints, "dpo", held_out=True)
-    assert metrics.calls["held_out"] == 2
+    assert metrics.calls["held_out", "held_out"] == 2
     reported = {name: value for name, value in sample.scores.items() if name.startswith("held")}
     assert reported.keys() == {"held_out_reward", "held_out_rejected_reward"}
     assert sample.provenance.held_out_model == "other"

@@ -80,7 +80,7 @@ async def test_an_unreadable_decision_is_asked_once_more_then_reaches_nobody_and
     async with running(log, truncated=1.0) as now:
         await now.handle(acted(0, SALE, SALE))
         # Two actions, each twice.
-        assert now.process.metrics.model.calls["route"] == 4
+        assert now.process.metrics.model.calls["simulator", "route"] == 4
         assert now.process.metrics.model.malformed["route"] == 4
     (token,) = await events(log, OBSERVATIONS_DELIVERED)
     assert token.inboxes == ()
@@ -94,7 +94,7 @@ async def test_a_decision_that_is_readable_the_second_time_counts(log: Log) -> N
     # Of the draws of this seed the first is below a half and the second is not.
     async with running(log, truncated=0.5, seed=1) as now:
         await now.handle(acted(0, SALE, group=alone))
-        assert now.process.metrics.model.calls["route"] == 2
+        assert now.process.metrics.model.calls["simulator", "route"] == 2
         assert now.process.metrics.model.malformed["route"] == 1
         (step,) = await events(log, STEP_COMPLETED)
         assert set(step.actions[0].aware_agent_ids) == now.named("people", SALE) - {"a0"}

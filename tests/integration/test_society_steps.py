@@ -169,9 +169,9 @@ async def test_who_joins_is_born_at_the_next_step_and_the_modulator_is_told_befo
         assert (state.applied_step, state.outcome) == (0, before.outcome)
         assert state.group == replace(GROUP, neighbours=JOINED.neighbours)
         assert now.process.metrics.society.agents == len(PEOPLE) + 1
-        born = now.process.metrics.model.calls["birth"]
+        born = now.process.metrics.model.calls["simulator", "birth"]
         await now.handle(token(1))
-        assert now.process.metrics.model.calls["birth"] == born + 2
+        assert now.process.metrics.model.calls["simulator", "birth"] == born + 2
     first, told, second = await events(log, AGENTS_ACTED)
     assert (first.step, told, second.step) == (0, JOINED, 1)
     assert [action.agent_id for action in second.actions] == ["a0", "a1", "a2", "n0"]
@@ -211,10 +211,10 @@ async def test_a_founded_group_keeps_its_centroid_through_its_steps(log: Log) ->
 async def test_agents_are_born_at_their_first_step_and_never_again(log: Log) -> None:
     async with running(log) as first:
         await first.handle(token(0))
-        assert first.process.metrics.model.calls["birth"] == BIRTH_CALLS
+        assert first.process.metrics.model.calls["simulator", "birth"] == BIRTH_CALLS
     async with running(log, seed=1) as second:
         await second.handle(token(1))
-        assert second.process.metrics.model.calls["birth"] == 0
+        assert second.process.metrics.model.calls["simulator", "birth"] == 0
     before, after = first.state().agents, second.state().agents
     assert all(agent.born and agent.goal and agent.plan for agent in before)
     assert [(a.goal, a.plan) for a in before] == [(a.goal, a.plan) for a in after]
@@ -224,7 +224,7 @@ async def test_everybody_acts_once_a_step_and_reacts_only_to_what_came(log: Log)
     await settle(log, BORN)
     async with running(log) as now:
         await now.handle(token(0), token(1, Inbox("a1", (seen(1), seen(2)))))
-        assert now.process.metrics.model.calls["act"] == 2 * len(BORN)
+        assert now.process.metrics.model.calls["simulator", "act"] == 2 * len(BORN)
     first, second = await events(log, AGENTS_ACTED)
     for outcome in (first, second):
         assert [action.agent_id for action in outcome.actions] == ["a0", "a1", "a2"]

@@ -176,7 +176,7 @@ async def test_a_server_that_is_away_is_no_reason_for_more_agents() -> None:
         await bench.pass_seconds(1)
     assert [target.active_agents for target in bench.targets] == [START_AGENTS]
     for _ in range(10):
-        bench.metrics.model.calls["act"] += 5
+        bench.metrics.model.calls["simulator", "act"] += 5
         await bench.pass_seconds(1)
     assert len(bench.targets) > 1
 

@@ -47,9 +47,9 @@ def test_until_there_are_samples_a_line_tells_of_the_society_and_the_model() -> 
     progress = at_work(steps=7, scenarios=2, active=37)
     view = RunView(progress)
     view.tick(0.0)
-    progress.metrics.model.calls["act"] = 40
-    progress.metrics.model.prompt_tokens["act"] = 9_000
-    progress.metrics.model.completion_tokens["act"] = 1_000
+    progress.metrics.model.calls["simulator", "act"] = 40
+    progress.metrics.model.prompt_tokens["simulator", "act"] = 9_000
+    progress.metrics.model.completion_tokens["simulator", "act"] = 1_000
     view.tick(10.0)
     told = "42/60 agents born, 37 of 60 agents active, 7 steps, 2 scenarios, 64 calls in flight"
     assert view.line() == f"0:10 {told}, 1,000 tokens/s"
@@ -110,7 +110,7 @@ def test_the_panel_shows_everything_uncut(width: int) -> None:
     model.malformed.update({"route": 3, "plausibility": 1})
     model.refused.update({"birth": 6})
     society.actions.update({"plan": 600, "react": 4_490})
-    model.calls["act"] = 40
+    model.calls["simulator", "act"] = 40
     society.routed, society.deliveries = 100, 112
     progress.rejected = Counter(reward_quantile=200, repetitive=10, near_duplicate=9, length=8)
     panel = after(progress, {0.0: 0, 60.0: 10, 70.0: 50}).panel()
@@ -136,7 +136,7 @@ def test_the_panel_shows_everything_uncut(width: int) -> None:
 
 def test_the_table_at_the_end_keeps_what_there_is_apart_from_what_this_run_did() -> None:
     progress = at_work(steps=31, scenarios=14, accepted_before=12)
-    progress.metrics.model.calls["act"] = 1_234
+    progress.metrics.model.calls["simulator", "act"] = 1_234
     progress.metrics.model.retries["HTTP 503"] = 5
     progress.metrics.model.malformed["route"] = 2
     progress.rejected = Counter(length=3)
