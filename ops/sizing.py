@@ -168,7 +168,7 @@ def _rounded(number: float) -> int:
 def _two(number: float) -> int:
     """Round to two digits: the inputs are no better."""
     digits = max(0, math.floor(math.log10(max(number, 1))) - 1)
-    return round(number / 10**digits) * 10**digits
+    return int(round(number / 10**digits) * 10**digits)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +15,6 @@ from services.runtime.transport_metrics import GrpcMetrics
 
 _UNCOUNTED = ("grpc.health.", "grpc.reflection.")
 """Asked by machines, every few seconds."""
-_CODES: dict[object, str] = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
 class CallMetrics(grpc.aio.ServerInterceptor):
@@ -39,13 +39,16 @@ class CallMetrics(grpc.aio.ServerInterceptor):
 
         @asynccontextmanager
         async def counted(context: Context) -> AsyncIterator[None]:
-            began = time.monotonic()
+            began, code = time.monotonic(), ""
             metrics.open[method] = metrics.open.get(method, 0) + 1
             try:
                 yield
+            except asyncio.CancelledError:
+                code = _broken_off(context)
+                raise
             finally:
                 metrics.open[method] -= 1
-                metrics.calls[method, _code(context)] += 1
+                metrics.calls[method, code or _code(context)] += 1
                 if unary:
                     metrics.seconds.labels(method).observe(time.monotonic() - began)
 
@@ -53,7 +56,11 @@ class CallMetrics(grpc.aio.ServerInterceptor):
 
 
 def _code(context: Context) -> str:
-    if context.cancelled():
-        return "CANCELLED"
-    # None while nobody set one; a number, whatever the stubs say.
-    return _CODES.get(context.code() or 0, "UNKNOWN")
+    code = context.code()  # None while nobody set one.
+    return code.name if isinstance(code, grpc.StatusCode) else "OK"
+
+
+def _broken_off(context: Context) -> str:
+    """Return the status of a call that gRPC has cancelled."""
+    left = context.time_remaining()
+    return "CANCELLED" if left is None or left > 0 else "DEADLINE_EXCEEDED"

@@ -78,9 +78,7 @@ async def test_a_failing_server_is_asked_again_until_it_answers(fault: str, caus
     assert metrics.prompt_tokens["teacher", "act"] == sum(
         answer.prompt_tokens for answer in answers
     )
-    assert metrics.completion_tokens["teacher", "act"] == sum(
-        a.completion_tokens for a in answers
-    )
+    assert metrics.completion_tokens["teacher", "act"] == sum(a.completion_tokens for a in answers)
     assert metrics.retries.keys() == {cause}
     assert {call.prompts[0] for call in simulator.log} == {r.messages[0].content for r in requests}
 
