@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.openmetrics.exposition import generate_latest
@@ -39,14 +40,9 @@ async def living(agents: int, folder: Path) -> Metrics:
     """Return the metrics of the two services of a society of so many, every third group at rest."""
     metrics = Metrics()
     log = Log(folder / f"{agents}.sqlite", set())
-    journal = ModelJournal("answers", None, log)  # type: ignore[arg-type]
-    society = Society(
-        Changelog("agents", GROUP_STATE, log),
-        journal,
-        None,
-        {},
-        metrics.society,  # type: ignore[arg-type]
-    )
+    nobody: Any = None  # No model is asked: groups are only counted.
+    journal = ModelJournal("answers", nobody, log)
+    society = Society(Changelog("agents", GROUP_STATE, log), journal, nobody, {}, metrics.society)
     router = Router(prompts_of(services.message_modulation), "structured")
     modulation = Modulation(
         Changelog("groups", MODULATOR_STATE, log), journal, router, metrics.society
