@@ -17,7 +17,7 @@ _Code = grpc.StatusCode
 
 
 class Orders:
-    """Orders of one platform. All methods may raise Retryable: no answer now."""
+    """Orders of one platform. All methods may raise Retryable: no answer now, or no society yet."""
 
     def __init__(self, address: str, access: Access) -> None:
         """Set up; connects at the first call.
@@ -99,6 +99,8 @@ class Orders:
             return await method(request, timeout=_SECONDS)
         except grpc.aio.AioRpcError as error:
             explained = explain(error, self._address)
+            if error.code() is _Code.FAILED_PRECONDITION:
+                raise Retryable(str(explained)) from None  # Somebody else has to do something.
             if error.code() in VERDICTS or error.code() is _Code.NOT_FOUND:
                 raise explained from None
             # A token that is not known yet, or a version that comes: no fault of the order.

@@ -20,7 +20,7 @@ from services.instruction_generation.knobs import (
 )
 from services.instruction_generation.quotas import StratumProgress, divide, rebalance
 from services.kinds import Kind, find_kind, is_like
-from services.runtime.errors import NotFound, Rejected
+from services.runtime.errors import NotFound, Rejected, Unprepared
 from services.runtime.ids import derived_seed
 
 CHUNK = 1000
@@ -94,7 +94,7 @@ def ordered(
     if seed not in _INT64:
         raise Rejected(f"dataset {name!r}: seed {seed} does not fit in 64 bits")
     if not regions:
-        raise Rejected(f"dataset {name!r}: there is no society to draw on; import agents first")
+        raise Unprepared(f"dataset {name!r}: there is no society to draw on; import agents first")
     found = find_kind(kinds, kind)
     knobs = settled(knobs or Knobs(), found)
     found = narrowed(found, knobs)

@@ -8,6 +8,7 @@ a library that brings scientific ones along: 41 MB of memory, and half a second 
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -72,6 +73,14 @@ class Rows(Generic[T]):
         self._size += 1
 
 
+@dataclass(frozen=True, slots=True)
+class Signed(Generic[T]):
+    """A set of hashes, and its signature."""
+
+    hashes: UInt32s
+    signature: npt.NDArray[T]
+
+
 class MinHashSets(Generic[T]):
     """Sets of hashes under their ids, and their MinHash signatures of `PERMUTATIONS` values."""
 
@@ -88,31 +97,33 @@ class MinHashSets(Generic[T]):
         self._sets: list[tuple[str, UInt32s]] = []
         self._signatures = Rows(PERMUTATIONS, dtype)
 
-    def add(self, sample_id: str, hashes: UInt32s) -> None:
-        """Remember a set; an empty one is like no other and is not kept."""
-        if hashes.size:
-            self._sets.append((sample_id, hashes))
-            self._signatures.append(self._signature(hashes))
+    def signed(self, hashes: UInt32s) -> Signed[T]:
+        """Return a set with its signature, which an empty one has none of."""
+        if not hashes.size:
+            return Signed(hashes, np.empty(0, self._dtype))
+        values = np.multiply.outer(hashes.astype(np.uint64), self._factors) + self._shifts
+        least = (values % _PRIME & _LOW_BITS).min(axis=0)
+        return Signed(hashes, least.astype(self._dtype))
 
-    def most_similar(self, hashes: UInt32s) -> tuple[float, str]:
+    def add(self, sample_id: str, of: Signed[T]) -> None:
+        """Remember a set; an empty one is like no other and is not kept."""
+        if of.hashes.size:
+            self._sets.append((sample_id, of.hashes))
+            self._signatures.append(of.signature)
+
+    def most_similar(self, of: Signed[T]) -> tuple[float, str]:
         """Return the Jaccard similarity of the most alike set, the first of equals, and its id."""
-        if not hashes.size or not self._sets:
+        if not of.hashes.size or not self._sets:
             return 0.0, ""
-        equal = np.count_nonzero(self._signatures.filled == self._signature(hashes), axis=1)
+        equal = np.count_nonzero(self._signatures.filled == of.signature, axis=1)
         least = max(1.0, float(equal.max()) - MARGIN * PERMUTATIONS)
         likely = np.flatnonzero(equal >= least)
         if len(likely) > COMPARED:
             likely = np.sort(likely[np.argsort(-equal[likely], kind="stable")[:COMPARED]])
         if not likely.size:
             return 0.0, ""
-        exact = jaccards(hashes, [self._sets[index][1] for index in likely])
+        exact = jaccards(of.hashes, [self._sets[index][1] for index in likely])
         best = int(exact.argmax())
         if not exact[best]:
             return 0.0, ""
         return float(exact[best]), self._sets[likely[best]][0]
-
-    def _signature(self, hashes: UInt32s) -> npt.NDArray[T]:
-        values = np.multiply.outer(hashes.astype(np.uint64), self._factors) + self._shifts
-        least = (values % _PRIME & _LOW_BITS).min(axis=0)
-        signature: npt.NDArray[T] = least.astype(self._dtype)
-        return signature

@@ -15,6 +15,7 @@ arXiv 0910.3349).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ import numpy.typing as npt
 from services.reward_filtering.minhash_sets import (
     MinHashSets,
     Rows,
+    Signed,
     UInt32s,
     term_hashes,
 )
@@ -46,6 +48,9 @@ the words differ."""
 
 FARTHEST = 2.0
 """Distance when there is nothing to compare with: that of opposite vectors."""
+
+_RECENT = 256
+"""Texts whose signatures are at hand: as many as are between two looks."""
 
 _BLOCK = 1024
 """Embeddings that are widened to floating point at a time."""
@@ -109,14 +114,16 @@ class NearDuplicates:
 
     An entry takes 1.9 to 2.2 KB: 320 bytes of signatures, 768 of a 384-dimensional embedding in
     16 bits a component (which moves a distance by less than 0.001), 8 for each word, its id, and
-    room to grow. Equal sequences of `add` give equal answers; of equally near entries the first one
-    added is named.
+    room to grow; the signatures of the last `_RECENT` texts asked for are kept beside. Equal
+    sequences of `add` give equal answers; of equally near entries the first one added is named.
     """
 
     def __init__(self, seed: int = 1) -> None:
         self._ids: dict[str, None] = {}
         self._shingles = MinHashSets(seed, np.uint32)
         self._words = MinHashSets(seed, np.uint8)
+        # A candidate is looked at before and after its answers, and then added: signed once.
+        self._signed = lru_cache(_RECENT)(self._signatures)
         self._embedded: list[str] = []
         self._embeddings: Rows[np.int16] | None = None
 
@@ -138,9 +145,9 @@ class NearDuplicates:
             return
         unit = None if embedding is None else self._unit(embedding, sample_id)
         self._ids[sample_id] = None
-        found = words(text)
-        self._shingles.add(sample_id, _shingles(found))
-        self._words.add(sample_id, term_hashes(found))
+        by_shingles, by_words = self._signed(text)
+        self._shingles.add(sample_id, by_shingles)
+        self._words.add(sample_id, by_words)
         if unit is not None:
             if self._embeddings is None:
                 self._embeddings = Rows(len(unit), np.int16)
@@ -153,16 +160,20 @@ class NearDuplicates:
         Raises:
             ValueError: the embedding is zero, not finite, or not as long as the others.
         """
-        found = words(text)
+        by_shingles, by_words = self._signed(text)
         distance, distance_id = FARTHEST, ""
         if embedding is not None:
             distance, distance_id = self._closest(self._unit(embedding, "asked for"))
         return Nearness(
-            *self._shingles.most_similar(_shingles(found)),
+            *self._shingles.most_similar(by_shingles),
             distance,
             distance_id,
-            *self._words.most_similar(term_hashes(found)),
+            *self._words.most_similar(by_words),
         )
+
+    def _signatures(self, text: str) -> tuple[Signed[np.uint32], Signed[np.uint8]]:
+        found = words(text)
+        return self._shingles.signed(_shingles(found)), self._words.signed(term_hashes(found))
 
     def _unit(self, embedding: Sequence[float], whose: str) -> npt.NDArray[np.float32]:
         vector = np.asarray(embedding, dtype=np.float32)

@@ -20,5 +20,9 @@ class Rejected(MatrixError):
     """The same request will never succeed: bad input, a refused prompt, a full quota."""
 
 
+class Unprepared(Rejected):
+    """The request may succeed once something else is done first; the message says what."""
+
+
 class NotFound(MatrixError):
     """What was asked for is not here."""

@@ -1,8 +1,8 @@
 """From what a servicer raises to the status that the caller sees: one interceptor for all RPCs.
 
-NotFound is NOT_FOUND, Rejected INVALID_ARGUMENT, Retryable UNAVAILABLE, a time-out
-DEADLINE_EXCEEDED; `context.abort` passes as it is. Anything else is a bug: INTERNAL with a number
-under which the log has the details, and the server goes on.
+NotFound is NOT_FOUND, Unprepared FAILED_PRECONDITION, any other Rejected INVALID_ARGUMENT,
+Retryable UNAVAILABLE, a time-out DEADLINE_EXCEEDED; `context.abort` passes as it is. Anything else
+is a bug: INTERNAL with a number under which the log has the details, and the server goes on.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ import grpc
 import grpc.aio
 import structlog
 
-from services.runtime.errors import NotFound, Rejected, Retryable
+from services.runtime.errors import NotFound, Rejected, Retryable, Unprepared
 from services.runtime.grpc_handlers import Context, Handler, Next, inside
 
 _log = structlog.get_logger(__name__)
 
 _STATUS = {
     NotFound: grpc.StatusCode.NOT_FOUND,
+    Unprepared: grpc.StatusCode.FAILED_PRECONDITION,
     Rejected: grpc.StatusCode.INVALID_ARGUMENT,
     Retryable: grpc.StatusCode.UNAVAILABLE,
 }

@@ -6,21 +6,22 @@ from pathlib import Path
 
 import pytest
 
+from services.events.topics import POPULATION
 from tests.integration.cli_rpc import Platform, platform
 from tests.integration.controlling import Cluster, cluster, free_port, role_rules
-from tests.integration.instruction_generation_rpc import orders
+from tests.integration.instruction_generation_rpc import SOCIETY, orders
 from tests.integration.kubernetes_double import Refused
 from tests.integration.reward_filtering_rpc import judged
 from tests.integration.rpc import until
-from tests.integration.running import work
+from tests.integration.running import publish, work
 
 NEVER = 3600.0
 """Seconds between two questions, where only what handlers do is looked at."""
 
 
 @asynccontextmanager
-async def both(folder: Path) -> AsyncIterator[tuple[Platform, Cluster]]:
-    async with platform(folder) as there, cluster(folder) as here:
+async def both(folder: Path, society: bool = True) -> AsyncIterator[tuple[Platform, Cluster]]:
+    async with platform(folder, society=society) as there, cluster(folder) as here:
         yield there, here
 
 
@@ -161,6 +162,18 @@ async def test_while_the_platform_is_away_an_object_waits_and_retain_lets_it_go(
             synced = here.condition("d", "Synced")
     assert "cannot be reached" in away["message"]
     assert synced["status"] == "True"
+
+
+async def test_an_object_that_came_before_any_agents_waits_for_them(tmp_path: Path) -> None:
+    async with both(tmp_path, society=False) as (there, here), here.controller(there.address):
+        here.create("d", size=3)
+        waits = await here.until("d", "Synced", "False", "Unavailable")
+        assert here.condition("d", "Accepted") == {}
+        await publish(there.orders.parts.log, POPULATION, "society", SOCIETY)
+        await work(there.orders.worker)
+        await here.until("d", "Accepted", "True")
+        assert [order.dataset for order in await orders(there.orders)] == ["d"]
+    assert "no society to draw on; import agents first" in waits["message"]
 
 
 async def test_a_controller_killed_between_order_and_status_goes_on_with_the_same_order(

@@ -113,7 +113,7 @@ async def test_a_bad_order_is_refused_by_any_replica_and_nothing_is_published(
 async def test_without_a_society_there_is_nothing_to_order(tmp_path: Path) -> None:
     async with serving(tmp_path, society=False) as (_, (channel,)):
         code, details = await refusal(ask(channel, order()))
-    assert code is Code.INVALID_ARGUMENT
+    assert code is Code.FAILED_PRECONDITION
     assert "import agents first" in details
 
 

@@ -173,7 +173,7 @@ def test_embeddings_that_cannot_be_compared_are_refused(bad: list[float]) -> Non
 def test_memory_of_an_entry() -> None:
     rng = random.Random(2)
     generator = np.random.default_rng(2)
-    count = 600
+    count = 2400
     entries = [
         (str(index), " ".join(sentence(rng, 40)), generator.normal(size=384).tolist())
         for index in range(count)

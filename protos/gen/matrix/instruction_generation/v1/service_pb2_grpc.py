@@ -90,8 +90,8 @@ class InstructionGenerationServiceServicer:
         """Orders a dataset; production begins at once and goes on until it is full.
         INVALID_ARGUMENT: a name that cannot name a folder or is taken by another order, a size below
         1, a requirement text where the kind takes none (or the other way round), a filter override out
-        of its range, a category, complexity, style, balance or steer that cannot be, or no society to
-        draw on. NOT_FOUND: there is no such kind.
+        of its range, or a category, complexity, style, balance or steer that cannot be.
+        FAILED_PRECONDITION: there is no society to draw on. NOT_FOUND: there is no such kind.
         The same order once more is answered with the dataset as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
