@@ -1,9 +1,9 @@
 """GetMetrics over real servers: all replicas, those that do not answer by name, and its limits."""
 
-import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+import socket
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -67,27 +67,14 @@ async def test_a_call_that_is_passed_on_is_answered_by_the_replica_alone() -> No
         assert [each.replica_id for each in answer.replicas] == ["r1"]
 
 
-@asynccontextmanager
-async def silent() -> AsyncIterator[str]:
-    """Give the address of a server that takes connections and never says a word."""
-
-    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(hold, "127.0.0.1", 0)
-    try:
-        yield "127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
-    finally:
-        server.close()
-
-
 async def test_replicas_that_do_not_answer_are_named_and_the_others_are_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(telemetry, "PATIENCE_SECONDS", 0.5)
     async with AsyncExitStack() as stack:
-        hangs = await stack.enter_async_context(silent())
+        # Its kernel takes the connection, and nobody ever says a word.
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        hangs = f"127.0.0.1:{listening.getsockname()[1]}"
         gone = "127.0.0.1:1"
         nobody = Peers(GrpcSettings(), new_replica())
         other = GrpcServer(GrpcSettings(), [telemetry.telemetry(counted(2)(nobody))])
