@@ -10,6 +10,7 @@ from typing import Any
 import grpc.aio
 import pytest
 from matrix.telemetry.v1 import telemetry_pb2 as pb
+from matrix.telemetry.v1.telemetry_pb2_grpc import add_TelemetryServiceServicer_to_server
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
@@ -43,7 +44,7 @@ async def get(channel: grpc.aio.Channel, metadata: Any = ()) -> Any:
 
 
 def served(*builds: Callable[[Replicas], TelemetryServicer]) -> Any:
-    return replicas(telemetry.add_TelemetryServiceServicer_to_server, NAME, *builds)
+    return replicas(add_TelemetryServiceServicer_to_server, NAME, *builds)
 
 
 async def test_any_replica_tells_the_metrics_of_all() -> None:
@@ -94,9 +95,12 @@ async def test_replicas_that_do_not_answer_are_named_and_the_others_are_there(
 
 async def test_a_name_that_does_not_resolve_leaves_the_asked_replica_its_voice() -> None:
     peers = Peers(GrpcSettings(peers="matrix.invalid:1"), new_replica())
-    async with GrpcServer(GrpcSettings(), [telemetry.telemetry(counted(1)(peers))]) as server:
-        async with open_channel(server.address) as channel:
-            answer = await get(channel)
+    served = [telemetry.telemetry(counted(1)(peers))]
+    async with (
+        GrpcServer(GrpcSettings(), served) as server,
+        open_channel(server.address) as channel,
+    ):
+        answer = await get(channel)
     await peers.close()
     assert [each.replica_id for each in answer.replicas] == ["r1"]
     (lost,) = answer.unreachable
