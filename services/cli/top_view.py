@@ -110,20 +110,16 @@ def _dataset(each: DatasetFigures) -> list[Text]:
 
 def _society(now: Figures) -> list[RenderableType]:
     s = now.society
-    active = f"{_count(s.active)} active"
-    if s.target is not None:
-        active += f" of {_count(s.target)} wanted"
-    people = f"{_count(s.agents)} agents, {_count(s.born)} born, {active}"
+    wanted = "" if s.target is None else f", {_count(s.target)} wanted"
+    people = f"{_count(s.agents)} agents, {_count(s.born)} born, {_count(s.active)} active{wanted}"
     groups = f"{_count(s.groups)} groups, {_count(s.resting)} resting, {_count(s.parked)} parked"
     acts = f"{_amount(s.steps_per_second)} steps/s, {_amount(s.actions_per_second)} actions/s"
     reach = _NONE if s.deliveries_per_action is None else f"{s.deliveries_per_action:.2f}"
     return [
         Text(""),
-        Text.assemble(("SOCIETY   ", "bold"), f"{people}; {groups}"),
-        Text(
-            f"          {acts}, {reach} deliveries per action, "
-            f"{_amount(s.scenarios_per_minute)} scenarios/min"
-        ),
+        Text.assemble(("SOCIETY   ", "bold"), people),
+        Text(f"          {groups}, {_amount(s.scenarios_per_minute)} scenarios/min"),
+        Text(f"          {acts}, {reach} deliveries per action"),
     ]
 
 
