@@ -44,8 +44,8 @@ def _services(now: Figures, width: int) -> list[RenderableType]:
         _table(columns, [_service(each) for each in now.services], width)
     ]
     for each in now.silent[:_MOST_SILENT]:
-        who = f"{each.service} {each.address}".strip() or "the platform"
-        line = cell(f"{who} does not answer: {each.reason}")
+        known = each.reason.startswith(each.service)
+        line = cell(each.reason if known else f"{each.service}: {each.reason}")
         line.stylize(_ALERT)
         line.truncate(width, overflow="ellipsis")
         parts.append(line)

@@ -1,6 +1,8 @@
 """What `matrix run --watch` has beside a run: its metrics over HTTP, and a Prometheus for them."""
 
+import asyncio
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +21,7 @@ from services.local.up.supervisor import Supervisor
 from services.runtime.errors import Rejected
 from services.runtime.metrics import Metrics
 from services.runtime.metrics_server import MetricsServer
+from services.runtime.process_metrics import DISTRIBUTION, watch_loop
 from services.runtime.settings import MetricsSettings
 
 COMPONENT = "run"
@@ -37,6 +40,8 @@ class Watch:
             tell: is told where to look.
         """
         self._directory = directory.absolute()
+        self._metrics = metrics
+        self._loop: asyncio.Task[None] | None = None
         self._server = MetricsServer(MetricsSettings(), metrics)
         self._tell = tell
         self._supervisor = Supervisor(self._changed)
@@ -50,7 +55,9 @@ class Watch:
         Raises:
             Rejected: no port can be listened on.
         """
+        self._metrics.process.info[version(DISTRIBUTION)] = 1
         await self._server.start()
+        self._loop = asyncio.create_task(watch_loop(self._metrics))
         address = self._server.address
         try:
             program, kept = prometheus_program(), retention()
@@ -71,7 +78,10 @@ class Watch:
         self._tell(f"metrics: {address}; Prometheus at {server.url}")
 
     async def stop(self) -> None:
-        """End both."""
+        """End all of it."""
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.wait([self._loop])
         await self._supervisor.stop()
         await self._server.stop()
 

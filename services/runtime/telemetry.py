@@ -16,6 +16,7 @@ from services.runtime.grpc_handlers import Context
 from services.runtime.grpc_server import Served
 from services.runtime.metrics import Metrics
 from services.runtime.peers import is_forwarded
+from services.runtime.process_metrics import DISTRIBUTION
 
 NAME = "matrix.telemetry.v1.TelemetryService"
 """Full name of the service."""
@@ -24,7 +25,6 @@ PATIENCE_SECONDS = 2.0
 """How long other replicas are waited for: who asks again every few seconds is not held up."""
 
 _GET_METRICS = rpc(f"/{NAME}/GetMetrics", pb.GetMetricsResponse)
-_DISTRIBUTION = "matrix-society"
 
 
 class TelemetryServicer(TelemetryServiceServicer):
@@ -83,7 +83,7 @@ class TelemetryServicer(TelemetryServiceServicer):
         return pb.ReplicaMetrics(
             service=self._service,
             replica_id=self._replica,
-            version=version(_DISTRIBUTION),
+            version=version(DISTRIBUTION),
             text=generate_latest(self._registry).decode(),
         )
 

@@ -84,7 +84,7 @@ def test_nothing_known_is_shown_as_such() -> None:
     lines = drawn(figures([look(0, silent=gone)], SERVICES), 80)
     assert sum(" gone " in line for line in lines) == len(SERVICES)
     assert "none yet" in "\n".join(lines)
-    assert "agent_state does not answer: cannot be reached" in "\n".join(lines)
+    assert "agent_state: cannot be reached" in "\n".join(lines)
 
 
 def test_a_dataset_that_is_wanted_and_gets_nothing_stands() -> None:
