@@ -9,6 +9,7 @@ from services.cli.console import configure_logs
 _MODULES = {
     "run": "run",
     "up": "up",
+    "top": "top",
     "serve": "serve",
     "agents": "agents",
     "scenarios": "scenarios",

@@ -34,6 +34,7 @@ from services.cli.summary import summary
 from services.local.platform import Outcome, Platform, mark_shown
 from services.local.progress import Progress
 from services.local.settings import RunSettings
+from services.local.watch import Watch
 from services.reward_filtering.export import SAMPLE_SCHEMA
 from services.runtime import event_loop
 from services.runtime.errors import Retryable
@@ -101,6 +102,12 @@ def run(
     concurrency: ConcurrencyOption = None,
     patience: PatienceOption = 120.0,
     timeout: TimeoutOption = 120.0,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="Serve /metrics, and start a Prometheus for it if one is installed."
+        ),
+    ] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Log to stderr what is passed over, and why.")
     ] = False,
@@ -145,7 +152,7 @@ def run(
     )
     progress = Progress()
     try:
-        outcome = event_loop.run(_run(settings, progress))
+        outcome = event_loop.run(_run(settings, progress, watch))
     except KeyboardInterrupt:
         made = f" with {progress.accepted} of {progress.size} samples" if progress.size else ""
         tell(f"interrupted{made}; the same command goes on where it was")
@@ -175,9 +182,10 @@ def run(
     tell(f"Next: matrix datasets show {outcome.dataset} --out {out}")
 
 
-async def _run(settings: RunSettings, progress: Progress) -> Outcome:
+async def _run(settings: RunSettings, progress: Progress, watched: bool) -> Outcome:
+    watch = Watch(settings.out, progress.metrics, tell) if watched else None
     view = asyncio.create_task(RunView(progress).show())
-    work = asyncio.create_task(Platform(settings, progress, note).run())
+    work = asyncio.create_task(Platform(settings, progress, note, watch=watch).run())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, work.cancel)
@@ -186,6 +194,8 @@ async def _run(settings: RunSettings, progress: Progress) -> Outcome:
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     finally:
+        if watch is not None:
+            await watch.stop()
         view.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await view

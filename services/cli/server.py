@@ -83,8 +83,18 @@ class Server:
         self._left: dict[str, str] = {}
         """The replica of a service that failed last, by service."""
 
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Those whose addresses are known; empty where one address takes all calls."""
+        return tuple(self._endpoints.services)
+
     async def ask(
-        self, service: str, method: str, request: Any, seconds: float | None = READ_SECONDS
+        self,
+        service: str,
+        method: str,
+        request: Any,
+        seconds: float | None = READ_SECONDS,
+        stub: Callable[[grpc.aio.Channel], Any] | None = None,
     ) -> Any:
         """Call an RPC that answers once, and return its answer.
 
@@ -93,13 +103,16 @@ class Server:
             method: the name of the RPC.
             request: its message, or an iterator of messages where it takes a stream.
             seconds: how long it may take; None: as long as it takes.
+            stub: of what it serves beside its own RPCs.
 
         Raises:
             NotFound, Rejected, Retryable: as the service answered, or because none did.
         """
         address, channel = await self._channel(service)
         with self._explained(service, address):
-            return await getattr(_STUBS[service](channel), method)(request, timeout=seconds)
+            return await getattr((stub or _STUBS[service])(channel), method)(
+                request, timeout=seconds
+            )
 
     async def stream(self, service: str, method: str, request: Any) -> AsyncGenerator[Any]:
         """Call an RPC that answers with a stream, and yield its answers.

@@ -52,6 +52,16 @@ def up(
     ports: Annotated[
         int, typer.Option(min=0, max=65535, help="First port of the services; 0 takes free ones.")
     ] = 0,
+    prometheus: Annotated[
+        bool, typer.Option(help="Start one that keeps the metrics, if one is installed.")
+    ] = True,
+    rules: Annotated[
+        Path | None,
+        typer.Option(
+            help="Alerting rules of that Prometheus; those of a checkout by default.",
+            show_default=False,
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Tell each change of a process, also on a terminal.")
     ] = False,
@@ -61,6 +71,9 @@ def up(
     Ctrl-C ends it in order, a second one at once; the same command goes on where it was. Services
     take MATRIX_* settings from the environment. A token for --model URL is read from
     MATRIX_MODEL_API_KEY, the keys of --s3 from MATRIX_OBJECT_STORE__ACCESS_KEY and _SECRET_KEY.
+
+    `matrix top` shows how all of it is doing. Prometheus is found on PATH or at MATRIX_PROMETHEUS,
+    and keeps metrics for 24 hours, or for MATRIX_PROMETHEUS_RETENTION (15d).
     """
     configure_logs(verbose)
     settings = UpSettings(
@@ -75,6 +88,8 @@ def up(
         agents=agents,
         seed=seed,
         ports=ports,
+        prometheus=prometheus,
+        rules=rules,
         verbose=verbose,
     )
     asyncio.run(_run(settings, _base()))
@@ -151,4 +166,5 @@ def _tell_what_next(settings: UpSettings) -> None:
     small = " --filter responses=2 --filter max_response_tokens=100"
     size = f"--size 12{small if settings.model == 'local' else ''}"
     tell(f"Next: matrix datasets create my-first --kind sft {size}{server}")
+    tell(f"      matrix top{server}")
     tell(f"      matrix datasets watch my-first{server}   (Ctrl-C here ends the platform)")

@@ -66,6 +66,8 @@ class OpenModels:
     """Name of the one that has no say; empty when there is none."""
     embedding: str
     """Name of the model of a server of embeddings; empty when there is none."""
+    watched: str = ""
+    """Address of the server, if it tells vLLM's metrics: our small local one does not."""
 
 
 @asynccontextmanager
@@ -131,6 +133,7 @@ def _opened(
         names["reward"],
         names.get("held_out", ""),
         names["embedding"] if choice.embedding else "",
+        "" if choice.spec == "local" else endpoints["simulator"].url,
     )
 
 

@@ -24,6 +24,7 @@ from services.local.society import (
     join_society,
     known_society,
 )
+from services.local.watch import Watch
 from services.reward_filtering.contamination import benchmark_index
 from services.reward_filtering.export import SAMPLE_SCHEMA
 from services.reward_filtering.workbench import Workbench
@@ -62,8 +63,18 @@ class Platform:
         progress: Progress,
         tell: Callable[[str], None],
         clock: Clock = time.time,
+        watch: Watch | None = None,
     ) -> None:
-        """Describe a run; `tell` is given what its user is to know while it works."""
+        """Describe a run.
+
+        Args:
+            settings: what was asked for.
+            progress: kept up to date while it works.
+            tell: is given what its user is to know meanwhile.
+            clock: seconds since the epoch.
+            watch: started once the directory is this run's; its maker stops it.
+        """
+        self._watch = watch
         self._settings = settings
         self._progress = progress
         progress.dataset = settings.dataset
@@ -106,6 +117,8 @@ class Platform:
                 )
                 claimed = _as_it_was(directory, identity, settings, profiles)
                 shown = settings.dataset in directory.claim(claimed).finished
+                if self._watch is not None:
+                    await self._watch.start(models.watched)
                 log = Log(directory.log_path, {x.name for x in TOPICS if x.compacted})
                 try:
                     composition = Composition(

@@ -39,6 +39,11 @@ class Replicas(Protocol):
     ) -> Sequence[A]:
         """Return the answers of all other replicas, or raise why one has none."""
 
+    async def survey(
+        self, method: Method[A], request: Any, context: Context, seconds: float
+    ) -> tuple[Sequence[A], dict[str, str]]:
+        """Return the answers of the other replicas, and by address why others have none."""
+
 
 async def anywhere(
     here: Awaitable[A], peers: Replicas, method: Method[A], request: Any, context: Context

@@ -8,6 +8,7 @@ then on.
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -87,6 +88,7 @@ class Peers:
                 clear.
         """
         self._replica = replica
+        self._names = settings.peers
         self._default_deadline = settings.default_deadline_seconds
         self._channels = PeerChannels(settings.peers, Access.of(settings))
 
@@ -131,20 +133,55 @@ class Peers:
             raise found.conclusion()
         return answers
 
+    async def survey(
+        self, method: Method[A], request: Any, context: Context, seconds: float
+    ) -> tuple[list[A], dict[str, str]]:
+        """Return the answers of those other replicas that give one, and what became of the rest.
+
+        Args:
+            method: which RPC.
+            request: its request.
+            context: of the call that this is done for: its deadline is kept.
+            seconds: how long a replica is waited for, at most.
+
+        Returns:
+            The answers in the order of the addresses, and by address why there is none.
+        """
+        answers: list[A] = []
+        silent: dict[str, str] = {}
+        try:
+            async with self._asking(method, request, context, seconds) as tasks:
+                for task in tasks:
+                    try:
+                        answers.append(await task)
+                    except _OwnCall:
+                        continue
+                    except MatrixError as error:
+                        silent[task.get_name()] = str(error)
+        except Retryable as error:  # A name does not resolve: nobody could be asked.
+            silent[self._names] = str(error)
+        return answers, silent
+
     async def close(self) -> None:
         """Close all connections."""
         await self._channels.close()
 
     @asynccontextmanager
     async def _asking(
-        self, method: Method[A], request: Any, context: Context | None
+        self,
+        method: Method[A],
+        request: Any,
+        context: Context | None,
+        most: float = math.inf,
     ) -> AsyncIterator[list[asyncio.Task[A]]]:
         left = None if context is None else context.time_remaining()
         # The rest is for telling the caller who did not answer, before its own deadline.
-        timeout = 0.9 * (self._default_deadline if left is None else left)
+        timeout = min(most, 0.9 * (self._default_deadline if left is None else left))
         async with self._channels.opened() as channels:
             tasks = [
-                asyncio.create_task(self._ask(address, method(channel), request, timeout))
+                asyncio.create_task(
+                    self._ask(address, method(channel), request, timeout), name=address
+                )
                 for address, channel in sorted(channels.items())
             ]
             try:

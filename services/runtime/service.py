@@ -26,6 +26,8 @@ from services.runtime.ports import Delivery
 from services.runtime.process_metrics import tell_process, watch_loop
 from services.runtime.settings import Settings, read_settings
 from services.runtime.streams import Fanout
+from services.runtime.telemetry import PERMISSIONS as TELEMETRY_PERMISSIONS
+from services.runtime.telemetry import TelemetryServicer, telemetry
 from services.runtime.worker import Route
 
 _log = structlog.get_logger(__name__)
@@ -93,8 +95,8 @@ async def run(service: str, settings: Settings, compose: Compose) -> None:
     composed = compose(backbone)
     server = GrpcServer(
         settings.grpc,
-        composed.served,
-        composed.permissions,
+        [*composed.served, telemetry(_telling(backbone))],
+        {**composed.permissions, **TELEMETRY_PERMISSIONS},
         replica=backbone.replica,
         interceptors=[CallMetrics(backbone.metrics.grpc)],
     )
@@ -121,6 +123,16 @@ async def run(service: str, settings: Settings, compose: Compose) -> None:
         await telling.stop()
         await backbone.close()
     _log.info("left")
+
+
+def _telling(backbone: Backbone) -> TelemetryServicer:
+    return TelemetryServicer(
+        backbone.service,
+        backbone.replica,
+        backbone.metrics,
+        backbone.peers,
+        backbone.settings.grpc.max_message_bytes,
+    )
 
 
 async def _live(backbone: Backbone, composed: Composed, server: GrpcServer) -> None:

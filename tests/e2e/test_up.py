@@ -6,13 +6,19 @@ import os
 import signal
 import socket
 import stat
+import sys
 import time
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.e2e.conftest import command
 from tests.e2e.driving import ended
+from tests.prometheus import program
 
 DEADLINE_SECONDS = 120
 SERVICES = (
@@ -70,14 +76,25 @@ class Up:
         return {path.read_text().strip() for path in files if path.name != "callers.toml"}
 
 
+def installed() -> str:
+    """Return the path of a Prometheus; empty where none can be had."""
+    try:
+        return program("prometheus")
+    except pytest.skip.Exception:
+        return ""
+
+
 @asynccontextmanager
-async def platform(folder: Path) -> AsyncIterator[Up]:
-    options = ("--model", "simulated", "--agents", "12", "--partitions", "4")
+async def platform(folder: Path, *more: str, prometheus: str = "") -> AsyncIterator[Up]:
+    options = ("--model", "simulated", "--agents", "12", "--partitions", "4", *more)
+    # Where there is none, one on PATH would not be none.
+    path = os.environ["PATH"] if prometheus else str(Path(sys.executable).parent)
     process = await asyncio.create_subprocess_exec(
         *command("up", "--dir", folder, *options),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,
+        env={**os.environ, "MATRIX_PROMETHEUS": prometheus, "PATH": path},
     )
     try:
         yield Up(process, folder)
@@ -109,12 +126,15 @@ def is_free(address: str) -> bool:
 
 
 async def test_a_platform_comes_up_heals_and_ends_with_nothing_left(tmp_path: Path) -> None:
-    folder = tmp_path / "up"
-    async with platform(folder) as up:
+    folder, prometheus = tmp_path / "up", installed()
+    processes = 3 + len(SERVICES) + bool(prometheus)
+    async with platform(folder, prometheus=prometheus) as up:
+        looked_at = await up.until_told("metrics:")
+        assert ("Prometheus at" if prometheus else "no Prometheus is installed") in looked_at
         await up.until_told("society: 12 people in")
         await up.until_told("Next: matrix datasets create", f"--server {folder}/endpoints.json")
         addresses, children, secrets = up.addresses(), up.children(), up.secrets()
-        assert len(children) == 3 + len(SERVICES)
+        assert len(children) == processes
         assert len(secrets) == 5
         assert not any(secret in line for secret in secrets for line in children.values())
         for path in (folder / "credentials").iterdir():
@@ -123,6 +143,10 @@ async def test_a_platform_comes_up_heals_and_ends_with_nothing_left(tmp_path: Pa
         second = await ended("up", "--dir", folder, "--model", "simulated")
         assert second.code == 2
         assert "another `matrix up` is at work in" in second.told
+
+        await figures_are_shown(folder / "endpoints.json")
+        if prometheus:
+            await metrics_are_collected(up)
 
         os.kill(up.child("message_modulation"), signal.SIGKILL)
         await up.until_told("message_modulation-0 ended with signal 9; it is started again")
@@ -134,17 +158,89 @@ async def test_a_platform_comes_up_heals_and_ends_with_nothing_left(tmp_path: Pa
         assert await up.end() == 0
         await until_gone(children)
     assert all(is_free(address) for replicas in addresses.values() for address in replicas)
+    assert not prometheus or is_free(looked_at.partition("http://")[2].partition(",")[0])
     assert not (folder / "endpoints.json").exists()
     logs = [path.read_text(errors="replace") for path in (folder / "logs").iterdir()]
-    assert len(logs) == 3 + len(SERVICES)
+    assert len(logs) == processes
     assert not any(secret in text for secret in secrets for text in (*logs, *up.told))
+
+
+async def figures_are_shown(endpoints: Path) -> None:
+    """An order is seen to fill, by a person and by a script."""
+    where = ("--server", endpoints)
+    ordered = await ended("datasets", "create", "seen", "--kind", "sft", "--size", "200", *where)
+    assert ordered.code == 0, ordered.told
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while True:
+        told = await ended("top", "--once", "--json", *where)
+        assert told.code == 0, told.told
+        now = json.loads(told.told)
+        (seen,) = now["datasets"] or [{"samples": 0}]
+        if seen["samples"] and now["store"]["commits"]:
+            break
+        assert time.monotonic() < deadline, told.told
+    assert (seen["name"], seen["size"], seen["acceptance_since_start"] > 0) == ("seen", 200, True)
+    assert seen["tokens_per_sample"] > 0
+    assert {each["service"]: each["ready"] for each in now["services"]} == dict.fromkeys(
+        SERVICES, 1
+    )
+    assert all(each["memory_bytes"] and each["restores"] for each in now["services"])
+    assert now["society"]["agents"] == 12
+    assert {each["role"] for each in now["models"]["roles"]} >= {"simulator", "teacher"}
+    assert now["models"]["servers"]
+    assert (now["models"]["given_up"], now["silent"]) == (0, [])
+    shown = await ended("top", "--once", *where)
+    assert shown.code == 0
+    assert "seen " in shown.told
+    assert "12 agents" in shown.told
+
+
+async def metrics_are_collected(up: Up) -> None:
+    """Prometheus finds each replica and the model server, and is back soon after it was killed."""
+    fields = json.loads((up.folder / "endpoints.json").read_text())
+    expected = {(name, "0", address) for name in SERVICES for address in fields["metrics"][name]}
+    await until_collected(fields["prometheus"], expected)
+    killed = up.child("--storage.tsdb.path")
+    os.kill(killed, signal.SIGKILL)
+    await up.until_told("prometheus ended with signal 9; it is started again")
+    await up.until_told("prometheus is ready")
+    assert up.child("--storage.tsdb.path") != killed
+    await until_collected(fields["prometheus"], expected)
+
+
+async def until_collected(url: str, expected: set[tuple[str, str, str]]) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while True:
+        answer = await asyncio.to_thread(read, f"{url}/api/v1/targets?state=active")
+        targets = answer["data"]["activeTargets"]
+        if targets and all(target["health"] == "up" for target in targets):
+            break
+        assert time.monotonic() < deadline, targets
+        await asyncio.sleep(0.2)
+    labels = [target["labels"] for target in targets]
+    assert expected == {
+        (each["component"], each["replica"], each["instance"])
+        for each in labels
+        if each["job"] == "matrix"
+    }
+    (model,) = [each for each in labels if each["job"] == "matrix-models"]
+    assert model["role"] == "simulator"
+    answer = await asyncio.to_thread(read, f"{url}/api/v1/query?query=sum(matrix_ready)")
+    assert [float(each["value"][1]) for each in answer["data"]["result"]] == [len(SERVICES)]
+    answer = await asyncio.to_thread(read, f"{url}/api/v1/query?query=vllm:num_requests_running")
+    assert len(answer["data"]["result"]) == 1
+
+
+def read(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return json.load(answer)
 
 
 async def test_a_killed_platform_takes_its_processes_along_and_comes_back_with_its_society(
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "up"
-    async with platform(folder) as up:
+    async with platform(folder, "--no-prometheus", prometheus="/dev/null") as up:
         society = (await up.until_told("society: 12 people in")).strip()
         children = up.children()
         assert len(children) == 3 + len(SERVICES)

@@ -28,6 +28,7 @@ from services.cli.agents import agents
 from services.cli.datasets import datasets
 from services.cli.dead_letters import dead_letters
 from services.cli.scenarios import scenarios
+from services.cli.top import top
 from services.cli.trace import trace
 from services.cli.watching import samples
 from services.events import SocietyImported
@@ -63,6 +64,7 @@ app.add_typer(scenarios, name="scenarios")
 app.add_typer(samples, name="samples")
 app.add_typer(dead_letters, name="dead-letters")
 app.command()(trace)
+app.command()(top)
 
 
 @dataclass(frozen=True)

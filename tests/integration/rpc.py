@@ -44,6 +44,11 @@ class Linked:
     ) -> Sequence[Any]:
         return await self._there().gather(method, request, context)
 
+    async def survey(
+        self, method: Method[Any], request: Any, context: Context, seconds: float
+    ) -> tuple[Sequence[Any], dict[str, str]]:
+        return await self._there().survey(method, request, context, seconds)
+
 
 @asynccontextmanager
 async def replicas(

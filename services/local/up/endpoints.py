@@ -25,6 +25,10 @@ class Endpoints:
     token_file: Path | None = None
     kafka: str = ""
     """`host:port` of the broker."""
+    metrics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """`host:port` of where the replicas tell their metrics, by service."""
+    prometheus: str = ""
+    """Address of the Prometheus that collects them."""
 
     def addresses(self, service: str) -> tuple[str, ...]:
         """Return the addresses of a service's replicas; any of them answers any call.
@@ -48,6 +52,10 @@ def write_endpoints(path: Path, endpoints: Endpoints) -> None:
         content["token_file"] = str(endpoints.token_file)
     if endpoints.kafka:
         content["kafka"] = endpoints.kafka
+    if endpoints.metrics:
+        content["metrics"] = {name: list(a) for name, a in endpoints.metrics.items()}
+    if endpoints.prometheus:
+        content["prometheus"] = endpoints.prometheus
     with storage_errors(path):
         scratch = path.with_suffix(".new")
         scratch.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))

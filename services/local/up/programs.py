@@ -41,6 +41,7 @@ OWN_BROKER = {
 """Settings for Tansu, where the user has none."""
 _PASSED_ON = ("XDG_CACHE_HOME", "SSL_CERT_", "OMP_", "GOMP_", "PYTHON")
 _SETTINGS = "MATRIX_"
+_SERVED = ("MATRIX_GRPC__", "MATRIX_METRICS__")
 _LICENCES = "MATRIX_MODEL_LICENCES"
 
 
@@ -135,6 +136,7 @@ def service_environment(
         "MATRIX_OBJECT_STORE__ACCESS_KEY": store.access_key.get_secret_value(),
         "MATRIX_OBJECT_STORE__SECRET_KEY": store.secret_key.get_secret_value(),
         "MATRIX_GRPC__HOST": LOOPBACK,
+        "MATRIX_METRICS__HOST": LOOPBACK,
         "MATRIX_GRPC__CALLERS_FILE": str(credentials.callers_file),
         "MATRIX_GRPC__TOKEN": credentials.replicas.get_secret_value(),
         "MATRIX_MODELS__SIMULATOR__URL": models.chat.url,
@@ -159,7 +161,7 @@ def service_environment(
     chosen = {
         k: v
         for k, v in os.environ.items()
-        if k.startswith(_SETTINGS) and not (k.startswith("MATRIX_GRPC__") and k.endswith("_FILE"))
+        if k.startswith(_SETTINGS) and not (k.startswith(_SERVED) and k.endswith("_FILE"))
     }
     return base_environment() | defaults | chosen | fixed
 
@@ -171,6 +173,7 @@ def service_program(
     shared: Mapping[str, str],
     ready: Probe,
     log: Path,
+    metrics_port: int = 0,
 ) -> Program:
     """Return one replica of a service.
 
@@ -181,12 +184,14 @@ def service_program(
         shared: as `service_environment` gives it.
         ready: says whether it takes calls.
         log: takes what it prints.
+        metrics_port: where it tells its metrics; 0: at any free port.
     """
     if service not in SERVICES:
         raise ValueError(f"{service!r} is no service")
     name = f"{service}-{replica}"
     own = {
         "MATRIX_GRPC__PORT": addresses[replica].rpartition(":")[2],
+        "MATRIX_METRICS__PORT": str(metrics_port),
         # No instance id: two static members that were killed leave Tansu's group without a leader.
         "MATRIX_GRPC__PEERS": ",".join(addresses),
     }

@@ -41,7 +41,14 @@ class UpSettings:
     agents: int = 25
     seed: int = 0
     ports: int = 0
-    """First of the ports that services and model listen on, one after the other; 0: any free."""
+    """First of the ports that are listened on, one after the other; 0: any free.
+
+    In order: the services, the model, the services' metrics, Prometheus.
+    """
+    prometheus: bool = True
+    """Start one, if it is installed."""
+    rules: Path | None = None
+    """Its rules; None: those of a checkout."""
     verbose: bool = False
 
     def __post_init__(self) -> None:
@@ -54,12 +61,19 @@ class UpSettings:
             raise Rejected(f"--kafka {self.kafka!r} is no address like broker:9092")
         if self.s3 and not _is_url(self.s3):
             raise Rejected(f"--s3 {self.s3!r} is no address like http://127.0.0.1:9000/bucket")
-        last = self.ports + len(SERVICES) * self.replicas
+        if self.rules is not None and not self.rules.is_file():
+            raise Rejected(f"--rules {str(self.rules)!r}: there is no such file")
+        last = self.ports + self.port_count - 1
         if self.ports and not 1024 <= self.ports <= last <= 65535:
             raise Rejected(
-                f"--ports {self.ports}: {last - self.ports + 1} ports are needed from there, "
+                f"--ports {self.ports}: {self.port_count} ports are needed from there, "
                 "between 1024 and 65535"
             )
+
+    @property
+    def port_count(self) -> int:
+        """How many are needed: two for each replica, one for the model, one for Prometheus."""
+        return 2 * len(SERVICES) * self.replicas + 2
 
     @property
     def model_url(self) -> str:

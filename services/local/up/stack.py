@@ -1,8 +1,9 @@
 """The whole platform: the order in which it comes up, and in which it goes down."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from services.local.servers.process import LOOPBACK, free_ports
 from services.local.society import chosen_profiles
@@ -13,6 +14,7 @@ from services.local.up.directory import Identity, UpDirectory
 from services.local.up.endpoints import Endpoints, write_endpoints
 from services.local.up.foundation import Foundation
 from services.local.up.health import GrpcHealth
+from services.local.up.monitoring import PROMETHEUS, model_targets, start_prometheus
 from services.local.up.programs import (
     MODEL,
     chat_model,
@@ -30,6 +32,16 @@ from services.runtime.settings import Settings
 _DATASETS_SECONDS = 2.0
 _IMPORT_PAUSE_SECONDS = 2.0
 _PROBLEMS_TOLD = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Ports:
+    """Where everything of ours listens; of each replica of each service one, and one more."""
+
+    services: Sequence[int]
+    model: int
+    metrics: Sequence[int]
+    prometheus: int
 
 
 class Stack:
@@ -59,6 +71,7 @@ class Stack:
         self._directory = UpDirectory(settings.directory)
         self._foundation = Foundation(settings, base, self._directory, self.supervisor, tell)
         self._addresses: dict[str, list[str]] = {}
+        self._metrics: dict[str, list[str]] = {}
         self._probes: list[GrpcHealth] = []
         self._children: dict[str, list[Child]] = {}
         self._model: Child | None = None
@@ -101,31 +114,51 @@ class Stack:
         if self._needs_model():
             log = directory.log(MODEL)
             self._model = self.supervisor.add(
-                model_program(settings, ports[-1], directory.logs, log)
+                model_program(settings, ports.model, directory.logs, log)
             )
         store = await self._foundation.store(credentials.s3)
         kafka = await self._foundation.broker(store)
-        models = model_address(settings, ports[-1], self._base.models, name)
+        models = model_address(settings, ports.model, self._base.models, name)
         self._tell(f"model: {name} at {models.chat.url}")
         shared = service_environment(settings, credentials, kafka, store, models)
         for number, service in enumerate(SERVICES):
-            own = ports[number * settings.replicas : (number + 1) * settings.replicas]
-            self._start_service(service, own, shared)
+            own = slice(number * settings.replicas, (number + 1) * settings.replicas)
+            self._start_service(service, ports.services[own], ports.metrics[own], shared)
+        prometheus = start_prometheus(
+            settings,
+            directory,
+            self.supervisor,
+            self._metrics,
+            model_targets(settings, self._base.models, models),
+            ports.prometheus,
+            self._tell,
+        )
         token = credentials.operator_token_file
         services = {name: tuple(addresses) for name, addresses in self._addresses.items()}
-        endpoints = Endpoints(services, token_file=token, kafka=kafka.bootstrap_servers)
+        endpoints = Endpoints(
+            services,
+            token_file=token,
+            kafka=kafka.bootstrap_servers,
+            metrics={name: tuple(addresses) for name, addresses in self._metrics.items()},
+            prometheus=prometheus,
+        )
         write_endpoints(directory.endpoints, endpoints)
         self._tell(f"logs: {directory.logs}")
 
-    def _start_service(self, service: str, ports: list[int], shared: dict[str, str]) -> None:
+    def _start_service(
+        self, service: str, ports: Sequence[int], metrics: Sequence[int], shared: dict[str, str]
+    ) -> None:
         addresses = [f"{LOOPBACK}:{port}" for port in ports]
         self._addresses[service] = addresses
+        self._metrics[service] = [f"{LOOPBACK}:{port}" for port in metrics]
         self._children[service] = []
         for replica, address in enumerate(addresses):
             probe = GrpcHealth(address)
             self._probes.append(probe)
             log = self._directory.log(f"{service}-{replica}")
-            program = service_program(service, replica, addresses, shared, probe, log)
+            program = service_program(
+                service, replica, addresses, shared, probe, log, metrics[replica]
+            )
             self._children[service].append(self.supervisor.add(program))
 
     async def _settle(self, calls: Calls) -> None:
@@ -172,7 +205,8 @@ class Stack:
     async def _down(self) -> None:
         services = [child.name for children in self._children.values() for child in children]
         if services:
-            await self.supervisor.stop(*services)
+            # What nobody waited for at the start ends along with them.
+            await self.supervisor.stop(*services, PROMETHEUS)
         if self._model is not None:
             await self.supervisor.stop(self._model.name)
         await self._foundation.down()
@@ -185,11 +219,13 @@ class Stack:
         ready = (address for child, address in pairs if child.state is State.ready)
         return next(ready, pairs[0][1])
 
-    def _ports(self) -> list[int]:
-        count = len(SERVICES) * self._settings.replicas + 1
-        if self._settings.ports:
-            return list(range(self._settings.ports, self._settings.ports + count))
-        return free_ports(count)
+    def _ports(self) -> "_Ports":
+        settings, count = self._settings, self._settings.port_count
+        first = settings.ports
+        every = range(first, first + count) if first else free_ports(count)
+        replicas = len(SERVICES) * settings.replicas
+        metrics = every[replicas + 1 : 2 * replicas + 1]
+        return _Ports(every[:replicas], every[replicas], metrics, every[-1])
 
     def _needs_model(self) -> bool:
         return not (self._settings.model_url and self._base.models.embedding.url)

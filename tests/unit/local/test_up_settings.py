@@ -22,9 +22,9 @@ KEYS = ObjectStoreSettings(
         ({"kafka": ":9092"}, "is no address"),
         ({"s3": "s3://bucket"}, "--s3 's3://bucket' is no address like http"),
         ({"s3": "http://user:pass@host"}, "is no address like http"),
-        ({"ports": 80}, "--ports 80: 6 ports are needed from there, between 1024 and 65535"),
-        ({"ports": 65531}, "--ports 65531: 6 ports are needed"),
-        ({"ports": 65526, "replicas": 2}, "11 ports are needed"),
+        ({"ports": 80}, "--ports 80: 12 ports are needed from there, between 1024 and 65535"),
+        ({"ports": 65525}, "--ports 65525: 12 ports are needed"),
+        ({"ports": 65515, "replicas": 2}, "22 ports are needed"),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_value(
@@ -35,7 +35,7 @@ def test_what_cannot_be_is_refused_with_its_value(
 
 
 def test_ports_up_to_the_last_one_are_taken() -> None:
-    assert UpSettings(ports=65530).ports == 65530
+    assert UpSettings(ports=65524).ports == 65524
 
 
 def test_a_model_address_is_the_servers_base_whether_with_v1_or_without() -> None:
