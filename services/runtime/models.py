@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import aiohttp
 import orjson
 
+from services.runtime import model_spans
 from services.runtime.admission import STAGE_PRIORITY, Admission, Demand
 from services.runtime.embedding_batches import EmbeddingBatches
 from services.runtime.endpoints import Endpoint, told
@@ -98,6 +99,7 @@ class HttpModels:
         if self._session is not None:
             await self._session.close()
 
+    @model_spans.traced_chat
     async def chat(self, role: Role, stage: str, request: ChatRequest) -> ChatAnswer:
         """Ask the model of `role`; see `ports.ChatModel`.
 
@@ -124,6 +126,7 @@ class HttpModels:
             self._metrics.cost[role] = self._metrics.cost.get(role, 0.0) + cost
         return answer
 
+    @model_spans.traced_embed
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """Return one vector per text; see `ports.Embedder`.
 
@@ -192,6 +195,7 @@ class HttpModels:
                         f"model {endpoint.model!r} at {endpoint.url} gave no answer for "
                         f"{patience:g} s (stage {stage}); last: {error}"
                     ) from error
+                model_spans.retried(cause, wait)
                 await asyncio.sleep(wait)
                 pause = min(pause * 2, self._settings.max_backoff_seconds)
 
@@ -199,6 +203,7 @@ class HttpModels:
         if self._session is None:
             raise RuntimeError("HttpModels is used outside its context")
         headers = {"Content-Type": "application/json", **endpoint.headers}
+        headers |= model_spans.posting(endpoint.model, url)
         try:
             async with self._session.post(url, data=body, headers=headers) as response:
                 content = await response.read()
