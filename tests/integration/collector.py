@@ -49,6 +49,8 @@ class Collected:
     port: int = 0
     spans: list[Seen] = field(default_factory=list)
     requests: int = 0
+    stop: Callable[[], None] = lambda: None
+    """Have it go away at once."""
 
     @property
     def endpoint(self) -> str:
@@ -117,10 +119,11 @@ def collector(port: int = 0) -> Iterator[Collected]:
     add_TraceServiceServicer_to_server(_Servicer(collected), server)  # type: ignore[no-untyped-call]
     collected.port = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
+    collected.stop = lambda: server.stop(0).wait()
     try:
         yield collected
     finally:
-        server.stop(0).wait()
+        collected.stop()
 
 
 def _seen(span: SpanMessage, resource: dict[str, Any]) -> Seen:
