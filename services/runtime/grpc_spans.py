@@ -48,17 +48,26 @@ class ServedSpans(grpc.aio.ServerInterceptor):
 
         @asynccontextmanager
         async def spanned(context: Context) -> AsyncIterator[None]:
-            name = method.removeprefix("/")
+            name, aborted = method.removeprefix("/"), None
             with (
                 tracing.root(name, SpanKind.SERVER)
                 if given is None
                 else tracing.child_of(sampled_parent(str(given)), name, SpanKind.SERVER)
             ) as span:
+                cancelled = False
                 try:
                     yield
+                except grpc.aio.AbortError as error:
+                    aborted = error  # How the call ends, and no failure of the span's own.
+                except asyncio.CancelledError:
+                    cancelled = True
+                    raise
                 finally:
                     if span is not None:
-                        _note(span, name, _code(context.code()), _SERVER_FAULTS)
+                        code = grpc.StatusCode.CANCELLED if cancelled else _code(context.code())
+                        _note(span, name, code, _SERVER_FAULTS)
+            if aborted is not None:
+                raise aborted
 
         return inside(handler, spanned)
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +54,10 @@ class Repeats:
         """In the order in which they end."""
         self._lock = threading.Lock()
 
+    def __len__(self) -> int:
+        """Return how many events are counted now."""
+        return len(self._windows)
+
     def admit(self, logger: str, level: str, event: str, tell: Tell) -> bool:
         """Return whether a line is to be told now; else `tell` may be called later."""
         now = self._clock()
@@ -94,7 +99,9 @@ class Repeats:
 def _tell(windows: Sequence[_Window]) -> None:
     for window in windows:
         if window.tell is not None:
-            window.tell(window.held)
+            # At the very end there may be nothing left to tell it to.
+            with suppress(ValueError, OSError):
+                window.tell(window.held)
 
 
 class HoldRepeats:

@@ -21,7 +21,7 @@ def configure_service_logs(
     What libraries log from `warning` on joins in. Nobody may log a prompt or a secret. Returns what
     holds repeated lines back, which tells the last of them when the process ends.
     """
-    repeats = repeats or Repeats()
+    repeats = Repeats() if repeats is None else repeats
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         add_context,

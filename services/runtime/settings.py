@@ -13,7 +13,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from services.runtime.errors import Rejected
 from services.runtime.ports import Role
 
-
 S = TypeVar("S", bound=BaseSettings)
 
 

@@ -132,7 +132,7 @@ def _exporter(settings: TracingSettings) -> SpanExporter:
         credentials=credentials,
         timeout=_EXPORT_SECONDS,
         # As all calls of the platform: directly, whatever proxy is set for the web.
-        channel_options=(("grpc.enable_http_proxy", 0),),
+        channel_options=(("grpc.enable_http_proxy", 0),),  # type: ignore[arg-type]
     )
 
 

@@ -14,12 +14,12 @@ from services.runtime.tracing import traced
 from tests.integration.collector import Collected, Seen, collector
 
 SAMPLES = 6
-_WAY = (
-    ["store", "send matrix.samples-judged.v1", "process matrix.instructions-generated.v1"]
-    + ["send matrix.instructions-generated.v1", "instruction", "send matrix.scenarios-extracted.v1"]
-    + ["scenario", "process matrix.step-completed.v1", "send"]
-    + ["process matrix.agents-acted.v1", "send matrix.agents-acted.v1", "step"]
-)
+_WAY = [
+    *("store", "send matrix.samples-judged.v1", "process matrix.instructions-generated.v1"),
+    *("send matrix.instructions-generated.v1", "instruction", "send matrix.scenarios-extracted.v1"),
+    *("scenario", "process matrix.step-completed.v1", "send"),
+    *("process matrix.agents-acted.v1", "send matrix.agents-acted.v1", "step"),
+]
 """From the row back to what a group did: the last step of a window sends more than the step."""
 
 
@@ -52,7 +52,8 @@ async def test_one_trace_leads_from_what_a_group_did_to_the_row(tmp_path: Path) 
     assert short == _WAY, ways[0]
     row = stored[next(iter(samples(tmp_path)))]
     [commit] = [span for span in found.named("commit") if (span.trace, span.id) in row.links]
-    assert commit.trace != row.trace and not commit.parent
+    assert commit.trace != row.trace
+    assert not commit.parent
     assert row.attributes["matrix.table_version"] == commit.attributes["matrix.table_version"]
     assert row.attributes["matrix.position"].startswith("matrix.samples-judged.v1[")
 
@@ -68,9 +69,11 @@ async def test_a_step_is_a_trace_of_its_own_linked_to_what_sent_its_token(tmp_pa
     assert later, "no step follows another"
     for step in later:
         sender = known[step.links[0][1]]
-        assert sender.name.startswith("send") and sender.trace != step.trace
+        assert sender.name.startswith("send")
+        assert sender.trace != step.trace
         root = list(found.ancestors(sender))[-1]
-        assert root.name.startswith("step ") and root.began < step.began
+        assert root.name.startswith("step ")
+        assert root.began < step.began
     for scenario in found.named("scenario"):
         others = [known[span] for _, span in scenario.links if span in known]
         assert all(each.name == "process matrix.step-completed.v1" for each in others)
@@ -88,13 +91,14 @@ async def test_model_calls_tell_what_they_cost_and_no_text(tmp_path: Path) -> No
         *("birth", "act", "route", "scenario", "instruction", "response", "judge")
     }
     for chat in chats:
-        assert chat.kind == "CLIENT" and chat.name == "chat simulated"
+        assert (chat.kind, chat.name) == ("CLIENT", "chat simulated")
         told = chat.attributes
         assert told["gen_ai.operation.name"] == "chat"
         assert told["gen_ai.request.model"] == told["gen_ai.response.model"] == "simulated"
         assert told["gen_ai.usage.input_tokens"] > 0 < told["gen_ai.usage.output_tokens"]
         assert told["gen_ai.request.max_tokens"] > 0 <= told["gen_ai.request.temperature"]
-        assert told["server.address"] == "127.0.0.1" and told["server.port"] > 0
+        assert told["server.address"] == "127.0.0.1"
+        assert told["server.port"] > 0
         assert not {"gen_ai.input.messages", "gen_ai.output.messages"} & told.keys()
     assert any(chat.attributes.get("gen_ai.request.choice.count", 1) > 1 for chat in chats)
     assert found.named("embeddings simulated")
@@ -133,7 +137,8 @@ async def test_a_collector_that_is_away_costs_the_run_nothing_but_its_spans(tmp_
         outcome = await Platform(order, Progress(), lambda line: None).run()
         ended = loop.time()
     assert loop.time() - ended < 4
-    assert outcome.complete and len(samples(tmp_path)) == SAMPLES
+    assert outcome.complete
+    assert len(samples(tmp_path)) == SAMPLES
 
 
 async def test_a_run_that_goes_on_finds_the_traces_of_scenarios_in_the_log(tmp_path: Path) -> None:
