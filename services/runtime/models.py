@@ -16,6 +16,7 @@ from services.runtime.endpoints import Endpoint, told
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.metrics import ModelMetrics
 from services.runtime.ports import ChatAnswer, ChatRequest, Role
+from services.runtime.request_echoes import without_request
 from services.runtime.wire import (
     chat_body,
     classify_body,
@@ -213,7 +214,7 @@ class HttpModels:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Retryable(told(error, self._settings.timeout_seconds)) from error
         if status != 200:
-            _raise_status(status, content)
+            _raise_status(status, without_request(content, body, endpoint.model))
         return content
 
 
