@@ -38,11 +38,13 @@ class Quoting:
     async def answer(self, request: web.Request) -> web.Response:
         body = await request.read()
         self.seen["prompts"] += MARK.encode() in body
-        mood = self.rng.random() if request.path.startswith("/v1/chat") else 1.0
-        if mood < 0.05:
+        # Whether it refuses everything is asked without a prompt of ours.
+        moody = request.path.startswith("/v1/chat") and MARK.encode() in body
+        mood = self.rng.random() if moody else 1.0
+        if mood < 0.15:
             self.seen["400"] += 1
             return web.Response(status=400, body=b"{'input': " + body + b"} is not valid")
-        if mood < 0.1:
+        if mood < 0.2:
             self.seen["500"] += 1
             return web.Response(status=500, text=f"crashed at {body.decode()!r}")
         async with (
@@ -57,10 +59,10 @@ class Quoting:
             content = await response.read()
         if request.path == "/v1/chat/completions" and response.status == 200:
             content = self._marked(content)
-            if mood < 0.15:
+            if mood < 0.25:
                 self.seen["cut"] += 1
                 content = content[: content.rfind(b'"finish_reason"')]
-            elif mood < 0.2:
+            elif mood < 0.3:
                 self.seen["other"] += 1
                 content = b'{"answers": ' + content + b"}"
         return web.Response(body=content, status=response.status, content_type="application/json")
@@ -107,7 +109,7 @@ async def test_no_prompt_and_no_answer_stands_in_the_log(
     try:
         async with quoting() as model, asyncio.timeout(120):
             choice = ModelChoice(model.url, embedding=model.url)
-            order = RunSettings(tmp_path / "run", choice, _PEOPLE, 6, profiles=people)
+            order = RunSettings(tmp_path / "run", choice, _PEOPLE, 12, profiles=people)
             assert (await Platform(order, Progress(), lambda line: None).run()).complete
     finally:
         repeats.flush()
