@@ -110,7 +110,7 @@ async def test_no_prompt_and_no_answer_stands_in_the_log(
         async with quoting() as model, asyncio.timeout(120):
             choice = ModelChoice(model.url, embedding=model.url)
             order = RunSettings(tmp_path / "run", choice, _PEOPLE, 12, profiles=people)
-            assert (await Platform(order, Progress(), lambda line: None).run()).complete
+            assert (await Platform(order, Progress(), lambda line: None).run()).accepted
     finally:
         repeats.flush()
         root.handlers[:], root.level = before[0], before[1]
