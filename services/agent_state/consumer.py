@@ -16,7 +16,9 @@ class SocietyConsumer:
 
     def routes(self) -> list[Route]:
         """Return what handles the events of the groups that are owned."""
-        return [Route(OBSERVATIONS_DELIVERED.name, self.on_event)]
+        # The society is a ring: a trace that went on with each token would never end.
+        step = ObservationsDelivered.__name__
+        return [Route(OBSERVATIONS_DELIVERED.name, self.on_event, begins=step)]
 
     async def on_event(self, delivery: Delivery) -> None:
         """Take in a new group or more of its people, tell its modulator, or let a group act."""

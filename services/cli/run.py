@@ -39,7 +39,9 @@ from services.reward_filtering.export import SAMPLE_SCHEMA
 from services.runtime import event_loop
 from services.runtime.errors import Retryable
 from services.runtime.protobuf import given_fields
+from services.runtime.settings import read_tracing
 from services.runtime.tables import Table
+from services.runtime.tracing import traced
 
 _SHOWN = 3
 _PROBLEMS_TOLD = 10
@@ -152,7 +154,8 @@ def run(
     )
     progress = Progress()
     try:
-        outcome = event_loop.run(_run(settings, progress, watch))
+        with traced(read_tracing(), "run"):
+            outcome = event_loop.run(_run(settings, progress, watch))
     except KeyboardInterrupt:
         made = f" with {progress.accepted} of {progress.size} samples" if progress.size else ""
         tell(f"interrupted{made}; the same command goes on where it was")

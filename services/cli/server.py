@@ -24,6 +24,8 @@ from services.local.up.endpoints import ENDPOINTS_FILE, Endpoints, find_endpoint
 from services.runtime.errors import NotFound, Rejected, Retryable
 from services.runtime.grpc_channels import Access, open_channel
 from services.runtime.grpc_statuses import explained
+from services.runtime.settings import read_tracing
+from services.runtime.tracing import root, traced
 
 ServerOption = Annotated[
     str,
@@ -201,10 +203,11 @@ async def connected(server: str = "", ca: Path | None = None) -> AsyncIterator[S
     endpoints = find_endpoints(given)
     source = "" if given else f" (address from {ENDPOINTS_FILE}: does `matrix up` still run?)"
     opened = Server(endpoints, own_access(endpoints.token_file, ca), source)
-    try:
-        yield opened
-    finally:
-        await opened.close()
+    with traced(read_tracing(), "cli"), root("matrix"):
+        try:
+            yield opened
+        finally:
+            await opened.close()
 
 
 def is_remote(server: str, out: Path | None) -> bool:

@@ -69,7 +69,7 @@ def compose(backbone: Backbone) -> Composed:
     worker = Worker(
         NAME,
         ownership.member,
-        [Route(t.SAMPLES_JUDGED.name, on_verdict)],
+        [Route(t.SAMPLES_JUDGED.name, on_verdict, traced=False)],
         letters,
         settings.max_pending,
         supervised=True,

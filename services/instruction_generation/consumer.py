@@ -18,7 +18,9 @@ from services.instruction_generation.backlog import Backlog
 from services.instruction_generation.domain import Claim, stratum_key, stratum_of
 from services.instruction_generation.gauges import tell_datasets
 from services.instruction_generation.revocable import Revocable
+from services.instruction_generation.scenario_contexts import ScenarioContexts
 from services.runtime.errors import NotFound, Retryable
+from services.runtime.log_context import bound
 from services.runtime.metrics import LineMetrics
 from services.runtime.ports import Delivery, Publisher, Record
 from services.runtime.worker import Route
@@ -53,12 +55,13 @@ class GenerationConsumer:
         self._control = asyncio.Lock()
         """Held while orders and appetites are published: each builds on the last."""
         self._writing = Revocable()
+        self._scenarios = ScenarioContexts()
         self.backlog = Backlog(self._work_off, self._give_up, supervised, pause_seconds)
         tell_datasets(self._metrics, self._planner, self.backlog)
 
     def routes(self) -> list[Route]:
         """Return what handles the events of the strata that are owned."""
-        return [Route(SAMPLES_JUDGED.name, self.on_verdict)]
+        return [Route(SAMPLES_JUDGED.name, self.on_verdict, traced=False)]
 
     def broadcasts(self) -> list[Route]:
         """Return what handles the events that every replica reads whole."""
@@ -66,13 +69,14 @@ class GenerationConsumer:
 
     def all_routes(self) -> list[Route]:
         """Return what handles all events in a process that owns everything and has no clock."""
-        return [Route(topic.name, self.on_event) for topic in _BROADCAST]
+        # What is planned is of many things: no part of the trace of the one that came last.
+        return [Route(topic.name, self.on_event, traced=False) for topic in _BROADCAST]
 
     def restore(self, *histories: Iterable[Delivery]) -> None:
         """Learn what the topics of `broadcasts` hold; plans nothing."""
         for history in histories:
             for delivery in history:
-                self._planner.learn(codec.from_delivery(delivery))
+                self._learn(delivery)
 
     def adopt(self, claims: Iterable[Delivery], latest: Iterable[Delivery] = ()) -> None:
         """Take over partitions; the journal's answers of them are restored before.
@@ -106,7 +110,12 @@ class GenerationConsumer:
 
     async def on_broadcast(self, delivery: Delivery) -> None:
         """Learn from an event."""
-        self._planner.learn(codec.from_delivery(delivery))
+        self._learn(delivery)
+
+    def _learn(self, delivery: Delivery) -> None:
+        event = codec.from_delivery(delivery)
+        self._scenarios.note(event, delivery)
+        self._planner.learn(event)
 
     async def on_verdict(self, delivery: Delivery) -> None:
         """Learn from a verdict or a release, and plan its stratum."""
@@ -240,6 +249,20 @@ class GenerationConsumer:
         planner = self._planner
         if not planner.is_open(claim):
             return
+        with bound(candidate=claim.candidate_id), self._scenarios.instruction(claim) as span:
+            if span is not None:
+                span.set_attributes(
+                    {
+                        "matrix.candidate_id": claim.candidate_id,
+                        "matrix.scenario_id": claim.scenario_id,
+                        "matrix.dataset": claim.dataset,
+                        "matrix.stratum": claim.stratum,
+                    }
+                )
+            await self._instruct(claim)
+
+    async def _instruct(self, claim: Claim) -> None:
+        planner = self._planner
         if planner.is_dropped(claim):
             await self._close(claim, None, self._generation.forget(claim))
         else:

@@ -235,7 +235,7 @@ class Planner(Overview):
                     self._queries[text] = (await self._embedder.embed([text]))[0]
                 except Rejected as error:
                     # Without a direction all scenarios are equally relevant.
-                    _log.warning("embedding refused", text=text, reason=str(error))
+                    _log.warning("embedding refused", dataset=dataset.dataset, reason=str(error))
                     self._queries[text] = []
         self._learnt[dataset.dataset] = dataset.requirements
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from services.local.log_file import LogError, LogFile
+from services.runtime.message_spans import sending
 from services.runtime.ports import Delivery, Record
 
 __all__ = ["Log", "LogConsumer", "LogError"]
@@ -59,10 +60,11 @@ class Log:
         if not records:
             return
         done = asyncio.get_running_loop().create_future()
-        self._queue.append((records, done))
-        if self._flusher is None or self._flusher.done():
-            self._flusher = asyncio.create_task(self._flush(), name="log-flush")
-        await done
+        with sending(records) as carrying:
+            self._queue.append((carrying, done))
+            if self._flusher is None or self._flusher.done():
+                self._flusher = asyncio.create_task(self._flush(), name="log-flush")
+            await done
 
     async def _flush(self) -> None:
         while self._queue:

@@ -9,7 +9,9 @@ from services.events import InstructionGenerated, codec
 from services.events.topics import DATASETS, INSTRUCTIONS_GENERATED, SAMPLES_JUDGED
 from services.reward_filtering.application import Filtering
 from services.reward_filtering.metering import count_verdict
+from services.runtime import tracing
 from services.runtime.errors import NotOwner
+from services.runtime.log_context import bound
 from services.runtime.metrics import LineMetrics
 from services.runtime.ports import Clock, Delivery, Publisher, Record
 from services.runtime.worker import Route
@@ -81,6 +83,10 @@ class FilteringConsumer:
     async def on_instruction(self, delivery: Delivery) -> None:
         """Judge a candidate, unless it was judged before."""
         candidate = codec.from_delivery(delivery)
+        with bound(candidate=candidate.candidate_id):
+            await self._judge(candidate)
+
+    async def _judge(self, candidate: InstructionGenerated) -> None:
         candidate_id = candidate.candidate_id
         # A repeat may come while the first is in work: it is done when the first is.
         while candidate_id in self._in_work:
@@ -95,6 +101,9 @@ class FilteringConsumer:
         done = self._in_work[candidate_id] = asyncio.get_running_loop().create_future()
         try:
             await self._order_of(candidate)
+            if (span := tracing.current()) is not None:
+                span.set_attribute("matrix.candidate_id", candidate_id)
+                span.set_attribute("matrix.dataset", candidate.dataset)
             verdict, tombstones = await self._filtering.judge(candidate)
             record = codec.to_record(SAMPLES_JUDGED, key, verdict, cause=candidate_id)
             self._decided[candidate_id] = key, [record, *tombstones]

@@ -20,6 +20,7 @@ from services.events import SampleJudged, codec
 from services.reward_filtering.export import REJECTED, SAMPLE_SCHEMA
 from services.reward_filtering.metering import count_rows
 from services.reward_filtering.sample_rows import row
+from services.reward_filtering.store_spans import Commit, Stored
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.metrics import Metrics
 from services.runtime.ports import Clock, Delivery
@@ -203,14 +204,17 @@ class DatasetWriter:
         rows = [LogRow(position_name(s.delivery), s.delivery.offset, s.row) for s in samples]
         table, began = appends.table, time.monotonic()
         size, conflicts, version = table.appended_bytes, table.conflicts, table.appends
-        try:
-            return appends.append(rows)
-        finally:
-            self._metrics.conflicts += table.conflicts - conflicts
-            if table.appends > version:
-                self._metrics.commits += table.appends - version
-                self._metrics.bytes += table.appended_bytes - size
-                self._metrics.commit_seconds.observe(time.monotonic() - began)
+        with Commit(table.uri, [sample.delivery for sample in samples]) as commit:
+            try:
+                written = appends.append(rows)
+            finally:
+                self._metrics.conflicts += table.conflicts - conflicts
+                if table.appends > version:
+                    self._metrics.commits += table.appends - version
+                    self._metrics.bytes += table.appended_bytes - size
+                    self._metrics.commit_seconds.observe(time.monotonic() - began)
+            commit.done(appends.version, [Stored(str(s.row["id"]), s.delivery) for s in samples])
+        return written
 
     def _open(self, dataset: str) -> Table:
         opened = self._open_table(dataset)

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from services.runtime.errors import Rejected
 from services.runtime.grpc_bearer import bearer_interceptors
+from services.runtime.grpc_spans import client_interceptors
 from services.runtime.grpc_tls import channel_credentials
 from services.runtime.settings import GrpcSettings
 
@@ -80,10 +81,11 @@ def open_channel(
     if server_name:
         options.append(("grpc.ssl_target_name_override", server_name))
     bearer = bearer_interceptors(access.token) if access.token.get_secret_value() else ()
+    chain = (*client_interceptors(), *bearer)
     if access.ca_file is None:
-        return grpc.aio.insecure_channel(address, options, interceptors=bearer)
+        return grpc.aio.insecure_channel(address, options, interceptors=chain)
     credentials = channel_credentials(access.ca_file, access.cert_file, access.key_file)
-    return grpc.aio.secure_channel(address, credentials, options, interceptors=bearer)
+    return grpc.aio.secure_channel(address, credentials, options, interceptors=chain)
 
 
 def split_address(address: str) -> tuple[str, int]:

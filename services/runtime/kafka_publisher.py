@@ -13,6 +13,7 @@ from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.kafka_client import client_options, connect
+from services.runtime.message_spans import sending
 from services.runtime.partitions import partition_of
 from services.runtime.ports import Record
 from services.runtime.settings import KafkaSettings
@@ -109,6 +110,10 @@ class KafkaPublisher:
         Raises:
             Rejected, Retryable: like `publish`.
         """
+        with sending(records) as carrying:
+            return await self._append(carrying)
+
+    async def _append(self, records: Sequence[Record]) -> list[int]:
         loop = asyncio.get_running_loop()
         limit = self._settings.max_message_bytes
         for record in records:

@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 import aiohttp
 import orjson
 
+from services.runtime import model_spans
 from services.runtime.admission import STAGE_PRIORITY, Admission, Demand
 from services.runtime.embedding_batches import EmbeddingBatches
 from services.runtime.endpoints import Endpoint, told
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.metrics import ModelMetrics
 from services.runtime.ports import ChatAnswer, ChatRequest, Role
+from services.runtime.request_echoes import without_request
 from services.runtime.wire import (
     chat_body,
     classify_body,
@@ -98,6 +100,7 @@ class HttpModels:
         if self._session is not None:
             await self._session.close()
 
+    @model_spans.traced_chat
     async def chat(self, role: Role, stage: str, request: ChatRequest) -> ChatAnswer:
         """Ask the model of `role`; see `ports.ChatModel`.
 
@@ -124,6 +127,7 @@ class HttpModels:
             self._metrics.cost[role] = self._metrics.cost.get(role, 0.0) + cost
         return answer
 
+    @model_spans.traced_embed
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """Return one vector per text; see `ports.Embedder`.
 
@@ -192,6 +196,7 @@ class HttpModels:
                         f"model {endpoint.model!r} at {endpoint.url} gave no answer for "
                         f"{patience:g} s (stage {stage}); last: {error}"
                     ) from error
+                model_spans.retried(cause, wait)
                 await asyncio.sleep(wait)
                 pause = min(pause * 2, self._settings.max_backoff_seconds)
 
@@ -199,6 +204,7 @@ class HttpModels:
         if self._session is None:
             raise RuntimeError("HttpModels is used outside its context")
         headers = {"Content-Type": "application/json", **endpoint.headers}
+        headers |= model_spans.posting(endpoint.model, url)
         try:
             async with self._session.post(url, data=body, headers=headers) as response:
                 content = await response.read()
@@ -208,7 +214,7 @@ class HttpModels:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Retryable(told(error, self._settings.timeout_seconds)) from error
         if status != 200:
-            _raise_status(status, content)
+            _raise_status(status, without_request(content, body, endpoint.model))
         return content
 
 

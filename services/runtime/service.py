@@ -18,6 +18,7 @@ from services.runtime.errors import MatrixError
 from services.runtime.fencing import Fence
 from services.runtime.grpc_metrics import CallMetrics
 from services.runtime.grpc_server import GrpcServer, Served
+from services.runtime.grpc_spans import ServedSpans
 from services.runtime.kafka_tail import KafkaTail
 from services.runtime.logs import configure_service_logs
 from services.runtime.metrics_server import MetricsServer
@@ -28,6 +29,7 @@ from services.runtime.settings import Settings, read_settings
 from services.runtime.streams import Fanout
 from services.runtime.telemetry import PERMISSIONS as TELEMETRY_PERMISSIONS
 from services.runtime.telemetry import TelemetryServicer, telemetry
+from services.runtime.tracing import traced
 from services.runtime.worker import Route
 
 _log = structlog.get_logger(__name__)
@@ -92,13 +94,19 @@ async def run(service: str, settings: Settings, compose: Compose) -> None:
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, stop.set)
     backbone = Backbone(service, settings)
+    with traced(settings.tracing, service, backbone.replica):
+        await _serve(backbone, compose, stop)
+
+
+async def _serve(backbone: Backbone, compose: Compose, stop: asyncio.Event) -> None:
+    service, settings = backbone.service, backbone.settings
     composed = compose(backbone)
     server = GrpcServer(
         settings.grpc,
         [*composed.served, telemetry(_telling(backbone))],
         {**composed.permissions, **TELEMETRY_PERMISSIONS},
         replica=backbone.replica,
-        interceptors=[CallMetrics(backbone.metrics.grpc)],
+        interceptors=[ServedSpans(), CallMetrics(backbone.metrics.grpc)],
     )
     telling = MetricsServer(settings.metrics, backbone.metrics)
     backbone.metrics.process.ready = lambda: server.ready

@@ -5,13 +5,15 @@ them all. Secrets are read from the environment, and are never printed.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from services.runtime.errors import Rejected
 from services.runtime.ports import Role
+
+S = TypeVar("S", bound=BaseSettings)
 
 
 class _Part(BaseModel):
@@ -131,6 +133,19 @@ class ModelsSettings(_Part):
         return own if own.url else self.simulator
 
 
+class TracingSettings(_Part):
+    """Which traces are sent, and where to."""
+
+    endpoint: str = Field(default="", pattern=r"^(https?://[^\s/@]+/?)?$")
+    """OTLP over gRPC: `http://host:4317`, or `https://` for TLS; empty: nothing is traced."""
+    sample_ratio: float = Field(default=0.01, ge=0, le=1)
+    """Of the traces that begin here: steps of groups, and RPCs of callers that trace nothing."""
+    prompts: bool = False
+    """Whether spans of model calls hold prompts and answers."""
+    ca_file: Path | None = None
+    """Authorities of the collector's certificate; by default those that everybody knows."""
+
+
 class ControllerSettings(_Part):
     """The controller of `Dataset` objects; read by `services.controller` alone."""
 
@@ -161,6 +176,7 @@ class Settings(BaseSettings):
     metrics: MetricsSettings = MetricsSettings()
     object_store: ObjectStoreSettings = ObjectStoreSettings()
     models: ModelsSettings = ModelsSettings()
+    tracing: TracingSettings = TracingSettings()
     controller: ControllerSettings = ControllerSettings()
     log_format: Literal["json", "console"] = "json"
     communication: Literal["structured", "random", "none"] = "structured"
@@ -176,14 +192,33 @@ class Settings(BaseSettings):
     """Messages taken from the broker and not yet done."""
 
 
+class _TracingOnly(BaseSettings):
+    model_config = Settings.model_config
+
+    tracing: TracingSettings = TracingSettings()
+
+
 def read_settings() -> Settings:
     """Read the environment.
 
     Raises:
         Rejected: a variable cannot be used; the message names it, and never shows a secret.
     """
+    return _read(Settings)
+
+
+def read_tracing() -> TracingSettings:
+    """Read what of it is about tracing, for commands that need no other.
+
+    Raises:
+        Rejected: as `read_settings`.
+    """
+    return _read(_TracingOnly).tracing
+
+
+def _read(kind: type[S]) -> S:
     try:
-        return Settings()
+        return kind()
     except ValidationError as error:
         problems = "; ".join(
             f"MATRIX_{'__'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"

@@ -32,6 +32,8 @@ class UniqueAppends:
 
     def __init__(self, table: Table) -> None:
         self.table = table
+        self.version: int | None = None
+        """Of the table after the last commit by this object."""
         self._positions: dict[str, int] = {}
         self._ids: set[str] = set()
 
@@ -60,7 +62,7 @@ class UniqueAppends:
         if not new:
             return 0
         offsets = {entry.position: entry.offset + 1 for entry in fresh}
-        self.table.append(list(new.values()), offsets)
+        self.version = self.table.append(list(new.values()), offsets)
         self._positions.update(offsets)
         self._ids.update(new)
         try:

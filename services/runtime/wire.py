@@ -24,7 +24,14 @@ def parsed(content: bytes, parse: Callable[[Mapping[str, Any]], T]) -> T:
     try:
         return parse(_json(content))
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
-        raise Retryable(f"no such answer as asked for: {content[:200]!r} ({error})") from error
+        raise Retryable(f"no such answer as asked for: {_shown(content)} ({error})") from error
+
+
+def _shown(content: bytes) -> str:
+    """Return what an answer is like; what a model wrote is not for the log."""
+    if content.lstrip()[:1] in (b"{", b"["):
+        return f"JSON of {len(content)} bytes"
+    return repr(content[:200])
 
 
 def _json(content: bytes) -> Any:

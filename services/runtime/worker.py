@@ -9,8 +9,11 @@ from typing import Protocol
 
 import structlog
 
+from services.runtime import tracing
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.fencing import is_marker
+from services.runtime.log_context import bound
+from services.runtime.message_spans import processing
 from services.runtime.ordering import Handler, KeyLanes, OffsetTracker
 from services.runtime.ports import Delivery
 from services.runtime.transport_metrics import KafkaMetrics
@@ -47,6 +50,10 @@ class Route:
     handle: Handler
     width: int = 1
     """Messages of one key in work at once."""
+    begins: str = ""
+    """Type of the event that begins a trace of its own; others go on with that of their sender."""
+    traced: bool = True
+    """Off: what is done with the messages is no part of their trace."""
 
 
 class Worker:
@@ -202,6 +209,17 @@ class Worker:
     async def _handle(self, delivery: Delivery) -> None:
         if is_marker(delivery):
             return
+        with bound(topic=delivery.topic, key=delivery.key), self._span(delivery):
+            await self._persist(delivery)
+
+    def _span(self, delivery: Delivery) -> tracing.Spanning:
+        route = self._routes[delivery.topic]
+        if not route.traced:
+            return tracing.outside()
+        begins = bool(route.begins) and delivery.headers.get("type") == route.begins
+        return processing(self.service, delivery, begins)
+
+    async def _persist(self, delivery: Delivery) -> None:
         attempt, pause = 1, 1.0
         while True:
             try:
@@ -224,11 +242,15 @@ class Worker:
                     return
                 attempt += 1
             self._metrics.retried[delivery.topic] += 1
+            if (span := tracing.current()) is not None:
+                span.add_event("tried again")
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _bury(self, delivery: Delivery, reason: str) -> None:
         _log.error("dead letter", reason=reason, **self._named(delivery))
+        if (span := tracing.current()) is not None:
+            tracing.buried(span)
         await self._dead_letters.bury(self.service, delivery, reason)
 
     def _named(self, delivery: Delivery) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """A window closes: its actions become a scenario."""
 
+from typing import Literal
+
 from services.events import RoutedAction, ScenarioExtracted, StepCompleted
 from services.runtime.asking import ask_text, one_line
 from services.runtime.errors import Rejected
@@ -11,6 +13,8 @@ from services.runtime.prompts import Prompt, clip
 from services.runtime.state import Changelog
 from services.scenario_extraction.domain import WindowState, closes, happened, participants
 
+Outlook = Literal["repeat", "open", "nothing", "scenario"]
+"""The window stays open, or closes, and then a scenario comes of it or nothing."""
 _MOST_MISSED = 1000
 """Steps of a group in a row that may have become dead letters."""
 
@@ -31,6 +35,16 @@ class Extraction:
         self._embedder = embedder
         self._prompts = prompts
         self._metrics = metrics
+
+    def outlook(self, step: StepCompleted) -> Outlook:
+        """Return what comes of a step when it is taken in."""
+        state = self.windows.get(step.group.group_id) or WindowState()
+        if step.step <= state.applied_step:
+            return "repeat"
+        steps = (*state.steps, step)
+        if not closes(steps):
+            return "open"
+        return "scenario" if happened(steps) else "nothing"
 
     async def take_in(self, step: StepCompleted) -> tuple[ScenarioExtracted | None, list[Record]]:
         """Add a step to its group's window, and return the scenario if that closes it.
