@@ -8,7 +8,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,15 +49,21 @@ async def finished(session: aiohttp.ClientSession, url: str) -> float:
 
 
 @asynccontextmanager
-async def matrix_run(url: str, embedding: str, agents: int) -> AsyncIterator[int]:
-    """Run `matrix run` on an order without end; gives its process id."""
+async def matrix_run(
+    url: str, embedding: str, agents: int, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[int]:
+    """Run `matrix run` on an order without end, with more variables; gives its process id."""
     with tempfile.TemporaryDirectory() as scratch:
         command = [sys.executable, "-m", "services.cli", "run", "--model", url]
         command += ["--embedding", embedding, "--agents", str(agents), "--samples", "1000000"]
         log = Path(scratch) / "log"
         with log.open("wb") as told:
             process = await asyncio.create_subprocess_exec(
-                *command, "--out", f"{scratch}/run", stdout=told, stderr=told
+                *command,
+                *("--out", f"{scratch}/run"),
+                stdout=told,
+                stderr=told,
+                env={**os.environ, **(settings or {})},
             )
         try:
             yield process.pid
@@ -75,7 +81,7 @@ async def measure(runs: int) -> list[Row]:
     for _ in range(runs):
         async with simulated_model(*STEADY) as (url, _):
             bare.append(await bare_pace(url, plain_bodies("simulated"), 10_000, SLOTS + 24))
-        steady.append(await _steady())
+        steady.append(await steady_state())
     limited, limited_bare = [], []
     for _ in range(runs):
         limited_bare.append(await _limited_bare())
@@ -130,11 +136,12 @@ async def measure(runs: int) -> list[Row]:
     ]
 
 
-async def _steady() -> Steady:
+async def steady_state(settings: Mapping[str, str] | None = None) -> Steady:
+    """Measure a run in its steady state; `settings` are more variables of its environment."""
     async with (
         simulated_model(*STEADY) as (url, _),
         simulated_model("--slots", "4096") as (embedding, _),
-        matrix_run(url, embedding, AGENTS) as pid,
+        matrix_run(url, embedding, AGENTS, settings) as pid,
         aiohttp.ClientSession() as session,
     ):
         await _begun(session, url)

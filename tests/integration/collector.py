@@ -119,7 +119,11 @@ def collector(port: int = 0) -> Iterator[Collected]:
     add_TraceServiceServicer_to_server(_Servicer(collected), server)  # type: ignore[no-untyped-call]
     collected.port = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
-    collected.stop = lambda: server.stop(0).wait()
+
+    def stop() -> None:
+        server.stop(0).wait()
+
+    collected.stop = stop
     try:
         yield collected
     finally:
