@@ -14,7 +14,7 @@ from services.runtime import tracing
 from services.runtime.ports import Delivery, Record
 from services.runtime.trace_context import TRACEPARENT, sampled_parent
 
-_MOST = 64
+_MOST = 256
 """Records of one publish that carry a trace on: more, as of an import, are no one thing's doing."""
 
 
@@ -24,8 +24,9 @@ def sending(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
     if tracing.current() is None or not records:
         yield records
         return
-    # Tombstones of the journal go with what they were for.
-    topics = list(dict.fromkeys(each.topic for each in records if each.value)) or [records[0].topic]
+    # Tombstones of the journal go with what they were for, and nobody acts on them.
+    found = [record for record in records if record.value]
+    topics = list(dict.fromkeys(record.topic for record in found or records))
     name = f"send {topics[0]}" if len(topics) == 1 else "send"
     with tracing.child(name, SpanKind.PRODUCER) as span:
         if span is None:
@@ -45,11 +46,14 @@ def sending(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
             span.set_attribute("messaging.kafka.message.key", records[0].key)
         if len(records) > 1:
             span.set_attribute("messaging.batch.message_count", len(records))
-        if len(records) > _MOST:
+        if len(found) > _MOST:
             yield records
             return
         carried = tracing.headers()
-        yield [replace(record, headers={**record.headers, **carried}) for record in records]
+        yield [
+            replace(record, headers={**record.headers, **carried}) if record.value else record
+            for record in records
+        ]
 
 
 def processing(group: str, delivery: Delivery, begins: bool = False) -> tracing.Spanning:

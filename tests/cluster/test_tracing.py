@@ -26,6 +26,8 @@ _AWAY = "collector of traces is away"
 def tracing(monkeypatch: pytest.MonkeyPatch, endpoint: str, ratio: float) -> None:
     monkeypatch.setenv("MATRIX_TRACING__ENDPOINT", endpoint)
     monkeypatch.setenv("MATRIX_TRACING__SAMPLE_RATIO", str(ratio))
+    # The last samples of a small dataset would wait for half a minute.
+    monkeypatch.setenv("MATRIX_REUSE_AFTER_SECONDS", "2")
 
 
 def services_on_the_way(found: Collected, span: Seen) -> list[str]:

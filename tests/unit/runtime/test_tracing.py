@@ -186,6 +186,15 @@ def test_a_publish_of_very_many_records_carries_no_trace() -> None:
     assert attributes(kept.spans["send t"])["messaging.batch.message_count"] == 1000
 
 
+def test_a_record_carries_the_trace_however_many_tombstones_go_with_it() -> None:
+    records = [Record("t", "k", b"x"), *(Record("a", str(n), b"") for n in range(1000))]
+    with tracing_in_memory() as kept, tracing.root("step"), sending(records) as carried:
+        first, *tombstones = carried
+    assert sampled_parent(first.headers["traceparent"]) is not None
+    assert not any(record.headers for record in tombstones)
+    assert attributes(kept.spans["send t"])["messaging.destination.name"] == "t"
+
+
 async def test_what_a_task_does_after_its_span_has_ended_is_no_part_of_it() -> None:
     ended = asyncio.Event()
 
