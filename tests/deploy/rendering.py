@@ -46,7 +46,7 @@ EVERYTHING: Mapping[str, Any] = {
             "podMonitorLabels": {"release": "prometheus"},
         },
         "servers": {
-            "teacher": {"maxReplicas": 4},
+            "teacher": {"maxReplicas": 4, "promptPrice": 0.1, "completionPrice": 0.4},
             "student": {"minReplicas": 0, "maxReplicas": 2},
             "embedding": {
                 "uri": "pvc://weights/embedding",
@@ -55,7 +55,11 @@ EVERYTHING: Mapping[str, Any] = {
             },
         },
         "external": {
-            "held-out": {"url": "https://models.example.com:8443/judge", "existingSecret": "judge"}
+            "held-out": {
+                "url": "https://models.example.com:8443/judge",
+                "existingSecret": "judge",
+                "promptPrice": 2,
+            }
         },
     },
     "networkPolicy": {
@@ -64,8 +68,19 @@ EVERYTHING: Mapping[str, Any] = {
         "externalModels": [{"ipBlock": {"cidr": "10.1.0.0/16"}}],
         "modelStorage": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}}],
         "grpcClients": [{"namespaceSelector": {"matchLabels": {"team": "data"}}}],
+        "tracing": [
+            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "tracing"}}}
+        ],
     },
     "controller": {"existingSecret": "tls"},
+    "monitoring": {
+        "podMonitor": True,
+        "prometheusRule": True,
+        "dashboards": True,
+        "labels": {"release": "prometheus"},
+        "runbookUrl": "https://docs.example.com/runbook",
+    },
+    "tracing": {"endpoint": "http://collector.tracing.svc:4317", "sampleRatio": 0.1},
     "setup": {"existingSecret": "matrix-operator", "username": "matrix-operator"},
 }
 """All that can be switched on, and all that can be given."""
@@ -83,6 +98,10 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     "external": values_file("values-external.yaml"),
     "kind": values_file("values-kind.yaml"),
     "multi-gpu": values_file("values-multi-gpu.yaml"),
+    "kind, watched": {
+        **values_file("values-kind.yaml"),
+        "monitoring": {"podMonitor": True, "prometheusRule": True},
+    },
     "keda off": {"autoscaling": {"mode": "none"}},
     "hpa": {"autoscaling": {"mode": "hpa"}},
 }

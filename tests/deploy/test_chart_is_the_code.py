@@ -106,7 +106,8 @@ def test_every_service_can_read_its_settings(case: str, monkeypatch: pytest.Monk
         assert settings.grpc.host == "0.0.0.0"
         assert settings.grpc.peers == f"dns:///matrix-{name}.matrix.svc:50051"
         assert settings.models.simulator.url
-        assert settings.kafka.partitions == (6 if case == "kind" else 64)
+        assert settings.metrics.host == settings.grpc.host
+        assert settings.kafka.partitions == (6 if case.startswith("kind") else 64)
         # Only who writes the datasets knows the store.
         store = settings.object_store
         writes = name == "reward-filtering"
@@ -161,6 +162,10 @@ def test_options_become_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.grpc.token.get_secret_value() == "tls/token"
     assert settings.models.slots == 32
     assert settings.communication == "random"
+    assert settings.models.simulator.prompt_price == settings.models.teacher.prompt_price == 0.1
+    assert settings.models.teacher.completion_price == 0.4
+    assert settings.models.held_out.prompt_price == 2
+    assert settings.models.held_out.completion_price == settings.models.student.prompt_price == 0
     other = read("everything", "message-modulation", monkeypatch)
     assert other.kafka.sasl_username == "matrix-services"
     assert other.models.slots is None
@@ -224,9 +229,12 @@ def test_topics_and_offsets_are_those_of_the_consumers(case: str) -> None:
 def test_ports_agree(case: str) -> None:
     targets = of_kind(rendered(case), "Service")
     for name, container in services(case):
-        [port] = container["ports"]
-        assert port == {"name": "grpc", "containerPort": 50051}
+        assert container["ports"] == [
+            {"name": "grpc", "containerPort": 50051},
+            {"name": "metrics", "containerPort": 9464},
+        ]
         assert environment(case, container)["MATRIX_GRPC__PORT"] == "50051"
+        assert environment(case, container)["MATRIX_METRICS__PORT"] == "9464"
         service = targets[f"matrix-{name}"]["spec"]
         assert service["clusterIP"] == "None"
         assert service["ports"][0]["port"] == 50051
@@ -238,8 +246,8 @@ def test_ports_agree(case: str) -> None:
         [container] = runtime["spec"]["containers"]
         assert "--port=8080" in container["args"]
         assert [port["containerPort"] for port in container["ports"]] == [8080]
-        monitors = of_kind(rendered(case), "PodMonitor").values()
-        assert [m["spec"]["podMetricsEndpoints"][0]["portNumber"] for m in monitors] == [8080]
+        monitor = of_kind(rendered(case), "PodMonitor")["matrix-models"]
+        assert [each["portNumber"] for each in monitor["spec"]["podMetricsEndpoints"]] == [8080]
         for name, service in targets.items():
             if name.endswith("-pods"):
                 assert [port["targetPort"] for port in service["spec"]["ports"]] == [8080]

@@ -34,7 +34,8 @@ def place(case: str, name: str) -> Place:
 
 def network(case: str) -> Network:
     return Network(
-        list(of_kind(rendered(case), "NetworkPolicy").values()), {"grpc": 50051, "http": 8000}
+        list(of_kind(rendered(case), "NetworkPolicy").values()),
+        {"grpc": 50051, "http": 8000, "metrics": 9464},
     )
 
 
@@ -124,6 +125,12 @@ def test_pods_reach_what_they_need_and_nothing_else(case: str) -> None:
         assert not policies.allows(stranger, service, 50051)
         if case != "everything":
             assert policies.allows(service, kafka, 9093)
+        assert policies.allows(Place({}, "monitoring"), service, 9464)
+        assert not policies.allows(Place({}, "monitoring"), service, 50051)
+        assert not policies.allows(Place({}, "other"), service, 9464)
+        assert not policies.allows(stranger, service, 9464)
+        collector = Place({}, "tracing")
+        assert policies.allows(service, collector, 4317) == (case == "everything")
         store = 443 if case in ("everything", "external") else 8333
         writes = name == "reward-filtering"
         if case != "external":
@@ -140,7 +147,8 @@ def test_pods_reach_what_they_need_and_nothing_else(case: str) -> None:
             elif pod.endswith("simulated-model"):
                 assert policies.allows(service, model, 8000)
                 assert not policies.allows(stranger, model, 8000)
-    assert policies.allows(setup, Place(None), 8333 if case == "kind" else store)
+                assert policies.allows(Place({}, "monitoring"), model, 8000)
+    assert policies.allows(setup, Place(None), 8333 if case.startswith("kind") else store)
     assert not policies.allows(test, Place(None), 9093)
 
 

@@ -64,6 +64,12 @@ def nested(path: str, value: Any) -> dict[str, Any]:
         ("services/agent-state/minReplicas", 0, "at '/services/agent-state/minReplicas'"),
         ("services/agent-state/maxReplicas", 65, "maxReplicas: 65 is more than kafka.partitions"),
         ("services/agent-state/env/LD_PRELOAD", "x.so", "'LD_PRELOAD' not allowed"),
+        ("monitoring/scrapeIntervalSeconds", 300, "at '/monitoring/scrapeIntervalSeconds'"),
+        ("monitoring/runbookUrl", "https://docs/#", "at '/monitoring/runbookUrl'"),
+        ("monitoring/dashboard", True, "'dashboard' not allowed"),
+        ("tracing/endpoint", "collector:4317", "at '/tracing/endpoint'"),
+        ("tracing/sampleRatio", 2, "at '/tracing/sampleRatio'"),
+        ("models/servers/teacher/promptPrice", -1, "at '/models/servers/teacher/promptPrice'"),
         ("services/billing", {}, "'billing' not allowed"),
         ("autoscaling/mode", "vpa", "at '/autoscaling/mode'"),
         ("autoscaling/keda/lagThreshold", 256, "lagThreshold: 256 must be above settings.maxPe"),
@@ -127,7 +133,10 @@ def test_every_value_that_may_be_set_has_a_default() -> None:
 
 
 # What holds names of others: any key, as long as it is one.
-_OPEN = ("commonLabels", "Selector", "affinity", "licences", "podMonitorLabels", "families")
+_OPEN = (
+    *("commonLabels", "Selector", "affinity", "licences", "podMonitorLabels", "families"),
+    *("monitoring/labels", "dashboardLabels", "dashboardAnnotations"),
+)
 _MAPS = ("env", "extraEnv", "requests", "limits")
 
 

@@ -17,6 +17,15 @@ MATRIX_GRPC__CLIENT_CA_FILE: /etc/matrix/grpc/client-ca.crt
 MATRIX_GRPC__CALLERS_FILE: /etc/matrix/grpc/callers.toml
 {{- end }}
 {{- end }}
+MATRIX_METRICS__HOST: {{ .Values.grpc.host | quote }}
+MATRIX_METRICS__PORT: "9464"
+{{- with .Values.tracing }}
+{{- if .endpoint }}
+MATRIX_TRACING__ENDPOINT: {{ .endpoint | quote }}
+MATRIX_TRACING__SAMPLE_RATIO: {{ .sampleRatio | quote }}
+MATRIX_TRACING__PROMPTS: {{ .prompts | quote }}
+{{- end }}
+{{- end }}
 {{- with .Values.settings }}
 MATRIX_LOG_FORMAT: {{ .logFormat }}
 MATRIX_MAX_PENDING: {{ .maxPending | int64 | quote }}

@@ -13,6 +13,8 @@
   uri: {{ $server.uri | default $own.uri }}
   name: {{ $server.name | default $own.name }}
   licence: {{ $server.licence | default $own.licence }}
+  promptPrice: {{ $server.promptPrice }}
+  completionPrice: {{ $server.completionPrice }}
   {{- /* A Service of KServe's spreads connections, and hides the pods. Where there may be several,
          services are given all addresses: each is a server, with a load and a gate of its own. */}}
   {{- if gt (int $server.maxReplicas) 1 }}
@@ -37,9 +39,11 @@ MATRIX_MODELS__{{ $variable }}__URL: {{ $external.url | quote }}
 {{- if $external.name }}
 MATRIX_MODELS__{{ $variable }}__NAME: {{ $external.name | quote }}
 {{- end }}
+{{- include "matrix.modelPrices" (dict "variable" $variable "of" $external) }}
 {{- else if hasKey $servers $source }}
 MATRIX_MODELS__{{ $variable }}__URL: {{ (get $servers $source).url }}
 MATRIX_MODELS__{{ $variable }}__NAME: {{ (get $servers $source).name | quote }}
+{{- include "matrix.modelPrices" (dict "variable" $variable "of" (get $servers $source)) }}
 {{- else if and (eq $role "simulator") (eq $.Values.models.mode "simulated") }}
 MATRIX_MODELS__SIMULATOR__URL: http://{{ include "matrix.name" (dict "root" $ "component" "simulated-model") }}.{{ $.Release.Namespace }}.svc:8000
 {{- end }}
@@ -52,6 +56,16 @@ MATRIX_MODELS__SIMULATOR__URL: http://{{ include "matrix.name" (dict "root" $ "c
 {{- end }}
 {{- if $licences }}
 MATRIX_MODEL_LICENCES: {{ toJson $licences | quote }}
+{{- end }}
+{{- end }}
+
+{{/* What tokens cost, where that was said: (dict "variable" ROLE "of" MODEL). */}}
+{{- define "matrix.modelPrices" -}}
+{{- if .of.promptPrice }}
+MATRIX_MODELS__{{ .variable }}__PROMPT_PRICE: {{ .of.promptPrice | quote }}
+{{- end }}
+{{- if .of.completionPrice }}
+MATRIX_MODELS__{{ .variable }}__COMPLETION_PRICE: {{ .of.completionPrice | quote }}
 {{- end }}
 {{- end }}
 
