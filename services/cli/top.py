@@ -39,13 +39,22 @@ def top(
 ) -> None:
     """Show how a platform that runs is doing: services, datasets, society, models, store.
 
-    Each service is asked for the metrics of all its replicas over its own address: no Prometheus
-    and no port beside is needed, and a permission to read is enough. Rates are those of the last 30
+    Each service is asked for the metrics of all its replicas over its own address, which takes a
+    permission to read, and neither a Prometheus nor another port. Rates are those of the last 30
     seconds, or since the first look. Ctrl-C ends it.
 
-    DATASETS: is the sample rate above 0, and how much is accepted? SOCIETY: do people act, and does
-    an action reach few? MODELS: are all slots in use, and nothing given up? SERVICES: does the lag
-    stay small? What else is there: `matrix datasets report` on a dataset, Prometheus on the past.
+    What to look for:
+
+    - SERVICES: all are ready, the lag stays small, nothing is dead (`matrix dead-letters list`).
+
+    - DATASETS: samples come (/min), and enough candidates are accepted; `tokens` are those that an
+    accepted sample costs. Why others are rejected: `matrix datasets report`.
+
+    - SOCIETY: people act, and an action reaches few of their group.
+
+    - MODELS: slots are in use, little waits, nothing is given up.
+
+    - STORE: commits go through.
 
     Example: `matrix top --once --json | jq '.datasets[] | {name, samples, left_seconds}'`
     """

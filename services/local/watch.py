@@ -6,7 +6,6 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from services.local.servers.process import answers
 from services.local.servers.prometheus import (
     HOW_TO_GET_IT,
     RULES,
@@ -72,9 +71,7 @@ class Watch:
             targets.append(model_target("simulator", models))
         rules = RULES if RULES.is_file() else None
         server = Prometheus(program, self._directory / "prometheus", targets, kept, rules=rules)
-        self._supervisor.add(
-            Program("prometheus", server.process, answers(server.port), server.start)
-        )
+        self._supervisor.add(Program("prometheus", server.process, server.ready, server.start))
         self._tell(f"metrics: {address}; Prometheus at {server.url}")
 
     async def stop(self) -> None:

@@ -3,10 +3,12 @@
 It is no Python package: it is used where it is installed.
 """
 
+import asyncio
 import os
 import re
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,7 +18,6 @@ import orjson
 from services.local.servers.process import (
     LOOPBACK,
     ServerProcess,
-    answers,
     free_port,
     inherited_environment,
 )
@@ -35,6 +36,7 @@ PLATFORM_JOB, MODELS_JOB = "matrix", "matrix-models"
 _RETENTION = "24h"
 _DURATION = re.compile(r"[1-9]\d*(ms|s|m|h|d|w|y)")
 _SCRAPE_SECONDS = 5
+_READY_SECONDS = 1.0
 RULES = Path(__file__).parents[3] / "ops" / "alerts.yaml"
 """There in a checkout; an installed package has none."""
 
@@ -118,7 +120,8 @@ class Prometheus:
                 "--log.level=warn",
             ],
             self.directory / "prometheus.log",
-            answers(self.port),
+            # Reading what it has kept may take long, and is no reason to end it.
+            self._runs,
             # Without a limit, Go lets garbage pile up to several times what is needed.
             inherited_environment() | {"GOMEMLIMIT": "256MiB"},
         )
@@ -128,12 +131,24 @@ class Prometheus:
         """Where people and programs look."""
         return f"http://{LOOPBACK}:{self.port}"
 
-    async def start(self) -> None:
-        """Write what it needs, start it, and wait until it answers.
+    async def ready(self) -> bool:
+        """Return whether it answers queries: it listens before it has read what it has kept."""
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_READY_SECONDS):
+                reader, writer = await asyncio.open_connection(LOOPBACK, self.port)
+                try:
+                    writer.write(b"GET /-/ready HTTP/1.0\r\n\r\n")
+                    return b" 200 " in await reader.readline()
+                finally:
+                    writer.close()
+        return False
+
+    def prepare(self) -> None:
+        """Write what it reads.
 
         Raises:
-            Rejected: it cannot be started, or ends at once; with its last words.
-            Retryable: it does not answer in time, or the disk is full.
+            Rejected: the directory cannot be written.
+            Retryable: the disk is full.
         """
         with storage_errors(self.directory):
             (self.directory / "data").mkdir(parents=True, exist_ok=True)
@@ -141,11 +156,23 @@ class Prometheus:
                 _write(self._file(job), [_static(each) for each in self.targets if each.job == job])
             # JSON is YAML as well.
             _write(self.directory / "prometheus.yml", self.configuration())
+
+    async def start(self) -> None:
+        """Write what it needs, and start it; `ready` says when it answers.
+
+        Raises:
+            Rejected: it runs already, or the directory cannot be written.
+            Retryable: the disk is full.
+        """
+        self.prepare()
         await self.process.start()
 
     async def stop(self) -> None:
         """End it in order."""
         await self.process.stop()
+
+    async def _runs(self) -> bool:
+        return self.process.pid is not None
 
     def configuration(self) -> dict[str, object]:
         """Return what it is told to do."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from services.local.servers.process import answers
 from services.local.servers.prometheus import (
     HOW_TO_GET_IT,
     RULES,
@@ -85,6 +84,6 @@ def start_prometheus(
         rules.absolute() if rules is not None else None,
     )
     server.process.log = directory.log(PROMETHEUS)
-    supervisor.add(Program(PROMETHEUS, server.process, answers(port), server.start))
+    supervisor.add(Program(PROMETHEUS, server.process, server.ready, server.start))
     tell(f"metrics: Prometheus at {server.url}, kept for {kept}; or `matrix top`")
     return server.url

@@ -1,5 +1,6 @@
 """Where commands find the services: in a file, in a list, behind one address, or here."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,16 @@ def test_what_the_platform_wrote_is_what_a_command_reads(tmp_path: Path) -> None
     write_endpoints(path, written)
     assert find_endpoints(str(path)) == written
     assert [entry.name for entry in tmp_path.iterdir()] == ["endpoints.json"]
+
+
+def test_where_metrics_are_told_stands_beside_and_hinders_no_reader(tmp_path: Path) -> None:
+    path = tmp_path / "endpoints.json"
+    metrics = {"agent_state": ("127.0.0.1:21",)}
+    write_endpoints(path, Endpoints(TWO, metrics=metrics, prometheus="http://127.0.0.1:9090"))
+    content = json.loads(path.read_text())
+    assert content["metrics"] == {"agent_state": ["127.0.0.1:21"]}
+    assert content["prometheus"] == "http://127.0.0.1:9090"
+    assert find_endpoints(str(path)) == Endpoints(TWO)
 
 
 def test_a_file_may_name_one_address_a_service(tmp_path: Path) -> None:

@@ -93,11 +93,13 @@ def test_a_users_setting_counts_unless_the_platform_decides_it(
     monkeypatch.setenv("MATRIX_KAFKA__SESSION_TIMEOUT_SECONDS", "45")
     monkeypatch.setenv("MATRIX_KAFKA__BOOTSTRAP_SERVERS", "elsewhere:9092")
     monkeypatch.setenv("MATRIX_GRPC__CERT_FILE", "/etc/cluster.pem")
+    monkeypatch.setenv("MATRIX_METRICS__CERT_FILE", "/etc/cluster.pem")
     environment = shared(UpSettings(model="simulated"))
     assert environment["MATRIX_MAX_PENDING"] == "17"
     assert environment["MATRIX_KAFKA__SESSION_TIMEOUT_SECONDS"] == "45"
     assert environment["MATRIX_KAFKA__BOOTSTRAP_SERVERS"] == "127.0.0.1:9092"
     assert "MATRIX_GRPC__CERT_FILE" not in environment
+    assert "MATRIX_METRICS__CERT_FILE" not in environment
 
 
 def test_sessions_are_short_on_our_own_broker_only() -> None:
@@ -120,12 +122,14 @@ def test_an_embedding_server_of_the_users_is_left_in_its_place() -> None:
 def test_a_replica_has_its_port_and_its_peers_and_is_no_static_member(tmp_path: Path) -> None:
     addresses = ["127.0.0.1:7001", "127.0.0.1:7002"]
     made = service_program(
-        "agent_state", 1, addresses, shared(UpSettings()), ready, tmp_path / "log"
+        "agent_state", 1, addresses, shared(UpSettings()), ready, tmp_path / "log", 9464
     )
     environment = made.process._environment
     assert made.name == "agent_state-1"
     assert environment is not None
     assert environment["MATRIX_GRPC__PORT"] == "7002"
+    assert environment["MATRIX_METRICS__PORT"] == "9464"
+    assert environment["MATRIX_METRICS__HOST"] == "127.0.0.1"
     assert environment["MATRIX_GRPC__PEERS"] == "127.0.0.1:7001,127.0.0.1:7002"
     assert "MATRIX_KAFKA__INSTANCE_ID" not in environment
 
