@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import subprocess
 import urllib.request
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,6 +21,19 @@ from services.local.servers.process import free_ports
 Target = tuple[str, Mapping[str, str]]
 """`host:port`, and the labels of what answers there."""
 _FETCH_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule as Prometheus has evaluated it."""
+
+    name: str
+    expression: str
+    alerts: bool
+    """False of one that records."""
+    state: str
+    """`pending` or `firing` of an alert; else empty."""
+    error: str
 
 
 def program(name: str) -> str:
@@ -98,6 +114,32 @@ async def prometheus(
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         await process.wait()
+
+
+async def rules(url: str) -> list[Rule]:
+    """Return the rules of a Prometheus, evaluated at least once."""
+    async with asyncio.timeout(60):
+        while True:
+            groups = await asyncio.to_thread(_rule_groups, url)
+            found = [rule for group in groups for rule in group["rules"]]
+            if all(rule["health"] != "unknown" for rule in found):
+                break
+            await asyncio.sleep(0.2)
+    return [
+        Rule(
+            rule["name"],
+            rule["query"],
+            rule["type"] == "alerting",
+            rule.get("state", "").replace("inactive", ""),
+            rule.get("lastError", ""),
+        )
+        for rule in found
+    ]
+
+
+def _rule_groups(url: str) -> Any:
+    with urllib.request.urlopen(f"{url}/api/v1/rules", timeout=30) as answer:
+        return json.load(answer)["data"]["groups"]
 
 
 def _ready(url: str) -> bool:
