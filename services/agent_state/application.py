@@ -28,6 +28,7 @@ from services.events import (
     GroupFounded,
     ObservationsDelivered,
 )
+from services.runtime import tracing
 from services.runtime.asking import ask_text, one_line
 from services.runtime.errors import Rejected
 from services.runtime.ids import derived_id
@@ -128,7 +129,7 @@ class Society:
         new_state = replace(state, agents=agents, applied_step=token.step, outcome=outcome)
         await self.groups.put(token.group_id, new_state)
         self._metrics.steps += 1
-        self._metrics.step_seconds.observe(time.monotonic() - began)
+        self._metrics.step_seconds.observe(time.monotonic() - began, tracing.exemplar())
         self._metrics.actions.update(action.kind for action in done)
         return outcome, unit.forget()
 

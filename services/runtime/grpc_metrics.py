@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import grpc
 import grpc.aio
 
+from services.runtime import tracing
 from services.runtime.grpc_handlers import Context, Handler, Next, inside
 from services.runtime.transport_metrics import GrpcMetrics
 
@@ -50,7 +51,8 @@ class CallMetrics(grpc.aio.ServerInterceptor):
                 metrics.open[method] -= 1
                 metrics.calls[method, code or _code(context)] += 1
                 if unary:
-                    metrics.seconds.labels(method).observe(time.monotonic() - began)
+                    seconds = time.monotonic() - began
+                    metrics.seconds.labels(method).observe(seconds, tracing.exemplar())
 
         return inside(handler, counted)
 

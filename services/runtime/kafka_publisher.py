@@ -11,6 +11,7 @@ from typing import Any
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
+from services.runtime import tracing
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.kafka_client import client_options, connect
 from services.runtime.message_spans import sending
@@ -159,7 +160,7 @@ class KafkaPublisher:
         try:
             used = await loop.run_in_executor(self._thread, send)
             await done
-            self._metrics.publish_seconds.observe(time.monotonic() - began)
+            self._metrics.publish_seconds.observe(time.monotonic() - began, tracing.exemplar())
             for record in records:
                 self._metrics.published[record.topic] += 1
             return offsets

@@ -8,7 +8,7 @@ were of it.
 import logging
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -53,6 +53,8 @@ class Repeats:
         self._windows: OrderedDict[tuple[str, str, str], _Window] = OrderedDict()
         """In the order in which they end."""
         self._lock = threading.Lock()
+        self.lines: Counter[str] = Counter()
+        """Lines by level, those held back too."""
 
     def __len__(self) -> int:
         """Return how many events are counted now."""
@@ -63,6 +65,7 @@ class Repeats:
         now = self._clock()
         key = logger, level, event
         with self._lock:
+            self.lines[level] += 1
             due = self._passed(now)
             window = self._windows.get(key)
             if window is None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import aiohttp
 import orjson
 
-from services.runtime import model_spans
+from services.runtime import model_spans, tracing
 from services.runtime.admission import STAGE_PRIORITY, Admission, Demand
 from services.runtime.embedding_batches import EmbeddingBatches
 from services.runtime.endpoints import Endpoint, told
@@ -170,8 +170,9 @@ class HttpModels:
                     replica = server.replica()
                     with replica.working(weight):
                         content = await self._post(endpoint, replica.url + path, body)
-                self._metrics.queue_seconds.labels(role).observe(begun - asked)
-                self._metrics.seconds.labels(role, stage).observe(loop.time() - begun)
+                exemplar, seconds = tracing.exemplar(), loop.time() - begun
+                self._metrics.queue_seconds.labels(role).observe(begun - asked, exemplar)
+                self._metrics.seconds.labels(role, stage).observe(seconds, exemplar)
                 return parsed(content, parse)
             except Rejected as error:
                 self._metrics.refused[stage] += 1

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -73,8 +74,10 @@ def main(service: str, compose: Compose) -> int:
     calm_collector()
     try:
         settings = read_settings()
-        configure_service_logs(service, settings.log_format)
-        event_loop.run(run(service, settings, compose))
+        lines = configure_service_logs(service, settings.log_format).lines
+        for level in ("warning", "error"):
+            lines[level] += 0  # A first one is to be one more than none.
+        event_loop.run(run(service, settings, compose, lines))
     except MatrixError as error:
         _log.error("ends", reason=str(error))
         return 1
@@ -83,8 +86,10 @@ def main(service: str, compose: Compose) -> int:
     return 0
 
 
-async def run(service: str, settings: Settings, compose: Compose) -> None:
-    """Serve until told to stop, then drain.
+async def run(
+    service: str, settings: Settings, compose: Compose, lines: Counter[str] | None = None
+) -> None:
+    """Serve until told to stop, then drain; `lines` are those that were logged, by level.
 
     Raises:
         MatrixError: the service cannot go on.
@@ -94,6 +99,8 @@ async def run(service: str, settings: Settings, compose: Compose) -> None:
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, stop.set)
     backbone = Backbone(service, settings)
+    if lines is not None:
+        backbone.metrics.process.log_lines = lines
     with traced(settings.tracing, service, backbone.replica):
         await _serve(backbone, compose, stop)
 

@@ -185,11 +185,8 @@ class Worker:
     async def _work(self, delivery: Delivery) -> None:
         if self._failure is not None:
             return  # What follows a failed message must not overtake it.
-        began = time.monotonic()
         try:
             await self._handle(delivery)
-            seconds = time.monotonic() - began
-            self._metrics.handling_seconds.labels(delivery.topic).observe(seconds)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -209,8 +206,10 @@ class Worker:
     async def _handle(self, delivery: Delivery) -> None:
         if is_marker(delivery):
             return
+        began, seconds = time.monotonic(), self._metrics.handling_seconds.labels(delivery.topic)
         with bound(topic=delivery.topic, key=delivery.key), self._span(delivery):
             await self._persist(delivery)
+            seconds.observe(time.monotonic() - began, tracing.exemplar())
 
     def _span(self, delivery: Delivery) -> tracing.Spanning:
         route = self._routes[delivery.topic]
