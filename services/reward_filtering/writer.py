@@ -84,8 +84,6 @@ class DatasetWriter:
         """
         metrics = metrics or Metrics()
         self._line, self._metrics, self._clock = metrics.line, metrics.store, clock
-        for cause in ("away", "denied", "unfit"):
-            self._metrics.failures[cause] += 0  # A first one is to be one more than none.
         self._source = source
         self._open_table = open_table
         self._dead_letters = dead_letters

@@ -6,7 +6,7 @@ Prometheus' own.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -18,6 +18,9 @@ Gauge = dict[str, Value]
 """Of one label: the number, or what tells it when it is asked for."""
 Told = Callable[[], Mapping[str, float]]
 """Tells a gauge of one label when it is asked for."""
+
+Known = Callable[[Any], Iterable[str]]
+"""Gives values of a label, of the instance whose metrics are told."""
 
 _KEY = "metric"
 
@@ -31,11 +34,16 @@ class Declared:
     kind: Literal["counter", "gauge", "histogram"]
     help: str
     labels: tuple[str, ...] = ()
+    known: Known = lambda part: ()
 
 
-def counter(name: str, help: str, *labels: str) -> Any:
-    """Return the field of a counter: a number, or with labels a `Counter` by their values."""
-    declared = Declared(name, "counter", help, labels)
+def counter(name: str, help: str, *labels: str, known: Known = lambda part: ()) -> Any:
+    """Return the field of a counter: a number, or with labels a `Counter` by their values.
+
+    Values of labels that are `known` are told as 0 before anything is counted: Prometheus takes a
+    series that appears with 1 for one that has always been 1.
+    """
+    declared = Declared(name, "counter", help, labels, known)
     if labels:
         return field(default_factory=Counter, metadata={_KEY: declared})
     return field(default=0, metadata={_KEY: declared})
@@ -78,7 +86,8 @@ def families(part: object) -> Iterator[Metric]:
             continue
         kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
         family = kind(metric.name, metric.help, labels=metric.labels)
-        for labels, number in _samples(value):
+        told = dict.fromkeys(((label,) for label in metric.known(part)), 0.0)
+        for labels, number in (told | dict(_samples(value))).items():
             family.add_metric(labels, number)
         yield family
 

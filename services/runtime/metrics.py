@@ -29,6 +29,10 @@ _CALL = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 60.
 _LONG = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 
 
+def _stages(part: "ModelMetrics") -> set[str]:
+    return {stage for _, stage in part.calls}
+
+
 @dataclass(slots=True)
 class ModelMetrics:
     """Model calls of this process."""
@@ -47,18 +51,28 @@ class ModelMetrics:
         "matrix_model_completion_tokens_total", "Tokens generated.", "role", "stage"
     )
     retries: Counter[str] = counter(
-        "matrix_model_retries_total", "Repeated requests by cause.", "cause"
+        "matrix_model_retries_total",
+        "Repeated requests by cause.",
+        "cause",
+        known=lambda part: ("HTTP 503", "time-out", "broken connection", "unreadable answer"),
     )
     refused: Counter[str] = counter(
         "matrix_model_refused_total",
         "Requests that the server will never answer (HTTP 4xx).",
         "stage",
+        known=_stages,
     )
     malformed: Counter[str] = counter(
-        "matrix_model_malformed_total", "Answers without the form asked for.", "stage"
+        "matrix_model_malformed_total",
+        "Answers without the form asked for.",
+        "stage",
+        known=_stages,
     )
     given_up: Counter[str] = counter(
-        "matrix_model_given_up_total", "Calls without an answer in spite of retries.", "stage"
+        "matrix_model_given_up_total",
+        "Calls without an answer in spite of retries.",
+        "stage",
+        known=_stages,
     )
     seconds: Histogram = histogram(
         "matrix_model_call_seconds",

@@ -90,6 +90,7 @@ class Ownership:
         self._held: set[int] = set()
         self._restoring: dict[int, float] = {}
         """When the restores under way began, by their number."""
+        metrics.void[group] += 0  # A first one is to be seen as one more than none.
         metrics.partitions[group] = lambda: len(self._held)
         metrics.restoring[group] = self._longest_restore
 

@@ -75,8 +75,6 @@ def main(service: str, compose: Compose) -> int:
     try:
         settings = read_settings()
         lines = configure_service_logs(service, settings.log_format).lines
-        for level in ("warning", "error"):
-            lines[level] += 0  # A first one is to be one more than none.
         event_loop.run(run(service, settings, compose, lines))
     except MatrixError as error:
         _log.error("ends", reason=str(error))

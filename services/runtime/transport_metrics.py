@@ -97,6 +97,7 @@ class StoreMetrics:
         "matrix_table_commit_failures_total",
         "Commits that did not, by cause: away, denied or unfit.",
         "cause",
+        known=lambda part: ("away", "denied", "unfit"),
     )
     conflicts: int = counter(
         "matrix_table_conflicts_total", "Commits that another writer came before."
@@ -141,5 +142,8 @@ class ProcessMetrics:
         default=0.0,
     )
     log_lines: Counter[str] = counter(
-        "matrix_log_lines_total", "Lines logged by level; held back ones too.", "level"
+        "matrix_log_lines_total",
+        "Lines logged by level; held back ones too.",
+        "level",
+        known=lambda part: ("warning", "error"),
     )

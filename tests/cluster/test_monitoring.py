@@ -26,11 +26,6 @@ MORE_THAN_CAN_BE_MADE = 100_000
 SECONDS = 240
 
 EMPTY: Mapping[str, str] = {
-    "matrix_model_retries_total": "the model answers each request",
-    "matrix_model_refused_total": "no request is too long for the model",
-    "matrix_model_malformed_total": "the model keeps to the form",
-    "matrix_model_given_up_total": "the model answers each request",
-    "matrix_kafka_void_records_total": "no owner of a partition was taken over",
     "matrix_certificate_expiry_timestamp_seconds": "`matrix up` speaks without TLS",
 }
 """Metrics that have no series on a healthy platform, and so no expression of them has data."""

@@ -112,3 +112,20 @@ def test_the_writer_of_the_page_explains_itself(
 ) -> None:
     assert main(arguments) == 2
     assert "python -m ops.metrics" in capsys.readouterr().out
+
+
+def test_what_may_be_counted_is_told_as_none_before_the_first() -> None:
+    here = Metrics()
+    found = told(here)
+    assert found["matrix_table_commit_failures_total"] == {
+        ("away",): 0,
+        ("denied",): 0,
+        ("unfit",): 0,
+    }
+    assert "matrix_model_given_up_total" not in found
+    here.model.calls["teacher", "response"] += 1
+    here.store.failures["denied"] += 1
+    found = told(here)
+    assert found["matrix_model_given_up_total"] == {("response",): 0}
+    assert found["matrix_table_commit_failures_total"]["denied",] == 1
+    assert not here.model.retries
