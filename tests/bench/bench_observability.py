@@ -1,57 +1,83 @@
-"""What tracing costs: the steady state of `matrix run` without it, and with 1 % of the traces."""
+"""What metrics and traces cost a run in its steady state."""
 
-from collections.abc import Sequence
+import asyncio
+import sys
 
-from tests.bench.bench_saturation import SLOTS, Steady, steady_state
+import orjson
+
+from tests.bench.bench_saturation import STEADY
 from tests.bench.collecting import collecting
 from tests.bench.harness import Row, at_least, at_most
+from tests.bench.observed_run import RATIO, TURN_SECONDS
+from tests.bench.servers import simulated_model
 
-RATIO = 0.01
+TURNS = 12
+"""Each of observed and unobserved."""
 
 
 async def measure(runs: int) -> list[Row]:
-    """Measure both, one after the other in each run: machines change while they are measured."""
-    plain: list[Steady] = []
-    traced: list[Steady] = []
+    """Measure both by turns in one process, in each run."""
+    shares: dict[str, list[float]] = {"cpu": [], "rate": []}
+    bases: dict[str, list[float]] = {"cpu": [], "rate": []}
     spans = 0
-    for number in range(runs):
-        # Neither is always the one that comes first.
-        for with_traces in (number % 2 == 0, number % 2 == 1):
-            if not with_traces:
-                plain.append(await steady_state({"MATRIX_TRACING__ENDPOINT": ""}))
-                continue
-            async with collecting() as (endpoint, taken):
-                settings = {
-                    "MATRIX_TRACING__ENDPOINT": endpoint,
-                    "MATRIX_TRACING__SAMPLE_RATIO": str(RATIO),
-                }
-                traced.append(await steady_state(settings))
-            spans += sum(taken)
+    for _ in range(runs):
+        async with (
+            simulated_model(*STEADY) as (url, _),
+            simulated_model("--slots", "4096") as (embedding, _),
+            collecting() as (endpoint, taken),
+        ):
+            found = await _observed(url, embedding, endpoint)
+        spans += sum(taken)
+        for what, over, scale in (("cpu", "calls", 1000.0), ("rate", "seconds", 1.0)):
+            of = "cpu" if what == "cpu" else "calls"
+            on, off = (
+                scale * sum(t[of] for t in found[how]) / sum(t[over] for t in found[how])
+                for how in ("on", "off")
+            )
+            shares[what].append(100 * on / off)
+            bases[what].append(off)
     if not spans:
         raise RuntimeError("the collector got no span: nothing was measured")
-    note = f"{spans / runs:,.0f} spans a run, warming up included"
+    note = (
+        f"{RATIO:.0%} of the steps traced ({spans / runs:,.0f} spans a run), histograms observed, "
+        f"a scrape every {2 * TURN_SECONDS:g} s; on and off by turns of {TURN_SECONDS:g} s"
+    )
     return [
         Row(
-            f"completions/s with {RATIO:.0%} of the traces sent, {SLOTS} slots of 0.25 s",
+            "CPU seconds per 1,000 calls with metrics and traces",
             "% of those without",
-            _shares([s.rate for s in traced], [s.rate for s in plain]),
-            "at least 95 %",
-            at_least(95),
-            "without, completions/s",
-            tuple(s.rate for s in plain),
-            note,
-        ),
-        Row(
-            "CPU seconds per 1,000 completions, the same runs",
-            "% of those without",
-            _shares([s.cpu_per_thousand for s in traced], [s.cpu_per_thousand for s in plain]),
+            tuple(shares["cpu"]),
             "at most 105 %",
             at_most(105),
             "without, s",
-            tuple(s.cpu_per_thousand for s in plain),
+            tuple(bases["cpu"]),
+            note,
+        ),
+        Row(
+            "calls/s, the same runs",
+            "% of those without",
+            tuple(shares["rate"]),
+            "at least 95 %",
+            at_least(95),
+            "without, calls/s",
+            tuple(bases["rate"]),
         ),
     ]
 
 
-def _shares(values: Sequence[float], of: Sequence[float]) -> tuple[float, ...]:
-    return tuple(100 * value / base for value, base in zip(values, of, strict=True))
+async def _observed(url: str, embedding: str, endpoint: str) -> dict[str, list[dict[str, float]]]:
+    module = "tests.bench.observed_run"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", module, url, embedding, endpoint, str(TURNS)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        told, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        raise RuntimeError(f"{module} ended with {process.returncode}")
+    found: dict[str, list[dict[str, float]]] = orjson.loads(told.splitlines()[-1])
+    return found
