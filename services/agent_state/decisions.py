@@ -1,6 +1,7 @@
 """Joins are decided in the log: of two decisions of one number, the first one counts."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
 from services.agent_state.joining import carried_out, outcome
@@ -10,6 +11,8 @@ from services.events.topics import POPULATION
 from services.runtime.errors import Retryable
 from services.runtime.ports import Publisher, Record
 
+_REMEMBERED = 1000
+"""Decisions between the writing of one and the look whether it counts; there are a few at most."""
 PATIENCE_SECONDS = 60.0
 """How long a join waits for what is on its way."""
 
@@ -25,6 +28,8 @@ class DecisionLog:
         self.number = 0
         """Of the last decision that counts."""
         self.decision_id = ""
+        self._first: OrderedDict[int, str] = OrderedDict()
+        """Of the last numbers, the decision that counts."""
         self.unfinished: JoinDecided | None = None
         """The last decision, if nobody said yet that it was carried out."""
         self.kept: set[tuple[int, str]] = set()
@@ -44,9 +49,16 @@ class DecisionLog:
             note((event.number, event.decision_id))
             if event.number > self.number:
                 self.number, self.decision_id = event.number, event.decision_id
+                self._first[event.number] = event.decision_id
+                if len(self._first) > _REMEMBERED:
+                    self._first.popitem(last=False)
                 self.unfinished = None if event.carried_out else event
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+    def counts(self, decision: JoinDecided) -> bool:
+        """Return whether a decision was the first of its number, also when later ones came."""
+        return self._first.get(decision.number) == decision.decision_id
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until something holds of what is known here.
@@ -97,7 +109,8 @@ class Decisions:
         log = self._log
         await self._publisher.publish([_record(decision)])
         await log.until(lambda: log.number >= decision.number)
-        if (log.number, log.decision_id) != (decision.number, decision.decision_id):
+        # By now others may have carried it out, and decided again.
+        if not log.counts(decision):
             return False
         await self._carry_out(decision)
         return True

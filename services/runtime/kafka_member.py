@@ -281,8 +281,9 @@ class KafkaMember(AsyncConsumerRebalanceListener):  # type: ignore[misc]
         lag = len(self._buffer)
         for place in self._consumer.assignment():
             read = self._read.get(place.partition)
-            if read is not None:
-                lag += max(0, (self._consumer.highwater(place) or 0) - read)
+            with contextlib.suppress(KafkaError):  # It may have been taken from us meanwhile.
+                if read is not None:
+                    lag += max(0, (self._consumer.highwater(place) or 0) - read)
         return lag
 
     def _commit(self) -> None:

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import aiohttp
 import orjson
 from pydantic import SecretStr
 
@@ -51,10 +52,28 @@ class SeaweedFS:
             "SeaweedFS",
             self._command(),
             directory / "seaweedfs.log",
-            answers(self.ports[3]),
+            self.serves,
             # Without a limit, Go lets garbage pile up to several times what is needed.
             inherited_environment() | {"GOMEMLIMIT": "256MiB"},
         )
+
+    async def serves(self) -> bool:
+        """Return whether it takes requests, and finds what it has.
+
+        It answers before its part that has the data is known to the part that looks for it; when
+        that misses its first turn, which is so on a busy machine, objects cannot be read for 5 s.
+        """
+        if not await answers(self.ports[3])():
+            return False
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session,
+                session.get(f"http://{LOOPBACK}:{self.ports[0]}/dir/status") as response,
+            ):
+                topology = orjson.loads(await response.read())["Topology"]
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError):
+            return False
+        return bool(topology["DataCenters"])
 
     def settings(self, bucket: str) -> ObjectStoreSettings:
         """Return how to reach a bucket of this server."""

@@ -41,6 +41,15 @@ def test_the_first_decision_of_a_number_counts_until_it_was_carried_out() -> Non
     assert log.unfinished == decided(2, "c")
 
 
+def test_a_decision_counts_also_when_others_were_made_before_its_author_looks() -> None:
+    log = read(SOCIETY, decided(1, "a"), decided(1, "b"), grown(1), decided(2, "c"), grown(2))
+    assert log.number == 2
+    assert log.counts(decided(1, "a"))
+    assert not log.counts(decided(1, "b"))
+    assert log.counts(decided(2, "c"))
+    assert not log.counts(decided(3, "d"))
+
+
 def test_what_a_frozen_replica_says_late_changes_nothing() -> None:
     log = read(SOCIETY, decided(1, "a"), grown(1), decided(2, "b"), grown(2), decided(3, "c"))
     for late in (grown(1), SOCIETY, decided(2, "z"), JoinDecided(1, "a", carried_out=True)):
