@@ -39,20 +39,32 @@ class Claim:
         """Offset of our marker."""
         self.known = epoch
         """Up to here nobody else has written."""
-        self._sent = 0
+        self._ours: set[int] = set()
+        """Offsets beyond that of which we know that they are ours."""
 
-    def sends(self) -> None:
-        """Note that a record of ours is on its way."""
-        self._sent += 1
+    def wrote(self, offset: int) -> None:
+        """Note that a record of ours stands there."""
+        self._ours.add(offset)
+        self._advance()
 
     def explains(self, offset: int) -> bool:
-        """Return whether our own records since can have come so far."""
-        return offset <= self.known + self._sent
+        """Return whether all up to an offset is known to be ours, or to be nobody's who counts.
 
-    def look_again(self, known: int | None = None) -> None:
-        """Count anew, from what was looked at: what was sent may not have come, or have."""
-        self.known = self.known if known is None else max(known, self.known)
-        self._sent = 0
+        How many records are on their way says nothing: a marker may stand before the first of
+        several that were sent at once, and would pass for one of them.
+        """
+        return offset <= self.known
+
+    def looked(self, offset: int) -> None:
+        """Note that up to an offset nobody else took the partition."""
+        self.known = max(self.known, offset)
+        self._ours = {each for each in self._ours if each > self.known}
+        self._advance()
+
+    def _advance(self) -> None:
+        while self.known + 1 in self._ours:
+            self.known += 1
+            self._ours.discard(self.known)
 
 
 class Fence:

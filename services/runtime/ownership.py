@@ -153,20 +153,19 @@ class Ownership:
         for record in records:
             claim = claims[self._place(record)]
             if claim is not None:
-                claim.sends()
                 headers = {**record.headers, EPOCH: str(claim.epoch)}
                 record = replace(record, headers=headers)
             stamped.append(record)
-        try:
-            offsets = await self._publisher.append(stamped)
-        except BaseException:
-            for claim in filter(None, claims.values()):
-                claim.look_again()
-            raise
-        for record, offset in zip(records, offsets, strict=True):
-            place = self._place(record)
-            claim = claims[place]
-            if claim is not None and not claim.explains(offset):
+        offsets = await self._publisher.append(stamped)
+        written = [
+            (place, claim, offset)
+            for record, offset in zip(records, offsets, strict=True)
+            if (claim := claims[place := self._place(record)]) is not None
+        ]
+        for _, claim, offset in written:
+            claim.wrote(offset)
+        for place, claim, offset in written:
+            if not claim.explains(offset):
                 await self._look_for_others(place, claim, offset)
 
     async def _look_for_others(self, place: Place, claim: Claim, offset: int) -> None:
@@ -184,8 +183,8 @@ class Ownership:
             if self._failed is not None and not self._failed.done():
                 self._failed.set_exception(error)
             raise NotOwner(str(error))
-        # A person's record, or one of ours of which we did not know whether it came.
-        claim.look_again(offset)
+        # A person's record, or one of ours of which it is not known, or not yet, that it came.
+        claim.looked(offset)
 
     # Coming and going.
 

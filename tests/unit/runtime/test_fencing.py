@@ -113,15 +113,33 @@ def test_nothing_is_healed_where_nothing_is_void() -> None:
 
 def test_an_owner_knows_how_far_its_own_records_can_have_come() -> None:
     claim = Claim(10)
-    claim.sends()
-    claim.sends()
+    claim.wrote(11)
+    claim.wrote(12)
     assert claim.explains(12)
-    assert not claim.explains(13)
-    # Somebody's record was at 11: looked at, and no marker.
-    claim.look_again(13)
+    # Somebody's record is at 13: looked at, and no marker.
+    claim.wrote(14)
     assert not claim.explains(14)
-    claim.sends()
+    claim.looked(14)
     assert claim.explains(14)
-    # It failed, and may have come or not: whatever comes next is looked at.
-    claim.look_again()
-    assert not claim.explains(14)
+    # One failed, and came or not: whatever comes next is looked at.
+    claim.wrote(16)
+    assert not claim.explains(16)
+
+
+def test_of_several_records_at_once_the_first_behind_a_marker_is_looked_at() -> None:
+    claim = Claim(10)
+    # Four were sent; a marker of another process took 11.
+    for offset in (12, 13, 14, 15):
+        claim.wrote(offset)
+        assert not claim.explains(offset)
+
+
+def test_records_whose_answers_come_in_another_order_are_all_ours() -> None:
+    claim = Claim(10)
+    claim.wrote(12)
+    assert not claim.explains(12)
+    claim.wrote(11)
+    assert claim.explains(12)
+    claim.wrote(14)
+    claim.looked(13)
+    assert claim.explains(14)
