@@ -27,7 +27,6 @@ class DecisionLog:
         self.society: SocietyImported | None = None
         self.number = 0
         """Of the last decision that counts."""
-        self.decision_id = ""
         self._first: OrderedDict[int, str] = OrderedDict()
         """Of the last numbers, the decision that counts."""
         self.unfinished: JoinDecided | None = None
@@ -48,13 +47,18 @@ class DecisionLog:
             note = self.kept.discard if event.carried_out else self.kept.add
             note((event.number, event.decision_id))
             if event.number > self.number:
-                self.number, self.decision_id = event.number, event.decision_id
+                self.number = event.number
                 self._first[event.number] = event.decision_id
                 if len(self._first) > _REMEMBERED:
                     self._first.popitem(last=False)
                 self.unfinished = None if event.carried_out else event
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+    @property
+    def decision_id(self) -> str:
+        """The last decision that counts; empty before there is one."""
+        return next(reversed(self._first.values()), "")
 
     def counts(self, decision: JoinDecided) -> bool:
         """Return whether a decision was the first of its number, also when later ones came."""
