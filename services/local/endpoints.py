@@ -7,7 +7,6 @@ from pathlib import Path
 
 from services.local.minilm import MiniLMEmbedder
 from services.local.model import SLOTS, LocalModel
-from services.local.simulator import Simulator, SimulatorSettings
 from services.runtime.endpoints import Endpoint, has_score_head, served_models
 from services.runtime.errors import Rejected
 from services.runtime.metrics import ModelMetrics
@@ -84,6 +83,9 @@ async def open_models(
         # It is this process: slow where the machine is busy, but never away.
         settings = replace(settings, timeout_seconds=max(_LOCAL_SECONDS, choice.timeout_seconds))
     if choice.spec == "simulated":
+        # With an HTTP server, which a run on somebody else's has no use for.
+        from services.local.simulator import Simulator, SimulatorSettings
+
         simulator = Simulator(SimulatorSettings(seed=seed))
         url = await simulator.start()
         endpoint = Endpoint(url, "simulated")

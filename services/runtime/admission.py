@@ -6,12 +6,12 @@ import random
 from contextlib import suppress
 from dataclasses import dataclass
 
-import aiohttp
 import structlog
 
 from services.runtime.endpoints import Endpoint
 from services.runtime.errors import MatrixError
 from services.runtime.gate import Gate
+from services.runtime.http_client import HttpClient
 from services.runtime.kserve_endpoints import resolved
 from services.runtime.metrics import ModelMetrics
 from services.runtime.model_load import ServerLoad, read_load
@@ -92,8 +92,13 @@ class Admission:
         now = asyncio.get_running_loop().time()
         return min(self._replicas.values(), key=lambda each: (each.away_until > now, each.crowding))
 
-    async def watch(self, session: aiohttp.ClientSession) -> None:
+    async def watch(self) -> None:
         """Keep the gate as far open as the servers can take, until cancelled."""
+        # Not the client of the calls: it asks with less patience.
+        async with HttpClient(_LOAD_TIMEOUT_SECONDS) as client:
+            await self._watch(client)
+
+    async def _watch(self, client: HttpClient) -> None:
         loop = asyncio.get_running_loop()
         looked_at = -math.inf
         every = _NAMED_SECONDS if self._endpoint.named else _RESOLVE_SECONDS
@@ -102,7 +107,7 @@ class Admission:
                 await self._look_up()
                 looked_at = loop.time()
             watched = list(self._replicas.values())
-            await asyncio.gather(*(self._revise(each, session) for each in watched))
+            await asyncio.gather(*(self._revise(each, client) for each in watched))
             self.gate.slots = self._room
             growing = self.gate.waiting and any(
                 each.load is not None and not each.concurrency.settled for each in watched
@@ -124,8 +129,8 @@ class Admission:
             self._replicas = {url: known.get(url) or Replica(url, self._slots) for url in urls}
             _log.info("model replicas", url=self._url, replicas=len(urls))
 
-    async def _revise(self, replica: Replica, session: aiohttp.ClientSession) -> None:
-        load = await read_load(session, replica.url, self._endpoint.headers, _LOAD_TIMEOUT_SECONDS)
+    async def _revise(self, replica: Replica, client: HttpClient) -> None:
+        load = await read_load(client, replica.url, self._endpoint.headers)
         # One that told once and does not now is away, or too busy to tell.
         silent = load is None and replica.load is not None
         replica.load = load

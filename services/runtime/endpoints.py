@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import aiohttp
 import orjson
 
 from services.runtime.errors import Rejected, Retryable
+from services.runtime.http_client import BadResponse, HttpClient
 from services.runtime.ports import ChatRequest, Message
 from services.runtime.wire import classify_body, parse_classify, parsed
 
@@ -51,6 +51,8 @@ def told(error: Exception, timeout_seconds: float) -> str:
     """Return what went wrong between us and a server."""
     if isinstance(error, TimeoutError) and not str(error):
         return f"no answer within {timeout_seconds:g} s"
+    if isinstance(error, BadResponse):
+        return str(error)
     return f"{type(error).__name__} {error}"
 
 
@@ -65,22 +67,21 @@ async def has_score_head(endpoint: Endpoint, timeout_seconds: float = 60.0) -> b
     """
     turns = (Message("user", "2+2?"), Message("assistant", "4"))
     body = classify_body(endpoint.model, ChatRequest(turns, max_tokens=1))
-    headers = endpoint.headers
-    timeout = aiohttp.ClientTimeout(total=timeout_seconds)
     try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.post(f"{endpoint.url}/classify", json=body, headers=headers) as response,
-        ):
-            content, status = await response.read(), response.status
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        async with HttpClient(timeout_seconds) as client:
+            response = await client.post(
+                f"{endpoint.url}/classify", endpoint.headers, orjson.dumps(body)
+            )
+    except (BadResponse, OSError) as error:
         raise Retryable(f"{endpoint.url}: {told(error, timeout_seconds)}") from error
-    if status >= 500:
-        raise Retryable(f"{endpoint.url}/classify answered HTTP {status}: {content[:200]!r}")
-    if status != 200:
+    if response.status >= 500:
+        raise Retryable(
+            f"{endpoint.url}/classify answered HTTP {response.status}: {response.content[:200]!r}"
+        )
+    if response.status != 200:
         return False
     try:
-        parsed(content, parse_classify)
+        parsed(response.content, parse_classify)
     except Retryable as error:
         raise Rejected(
             f"model {endpoint.model!r} at {endpoint.url} is no reward model: {error}"
@@ -97,17 +98,14 @@ async def served_models(url: str, api_key: str = "", timeout_seconds: float = 10
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     advice = "is a vLLM or other OpenAI-compatible server running there?"
     try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout_seconds)) as session,
-            session.get(f"{url}/v1/models", headers=headers) as response,
-        ):
-            content = await response.read()
-            if response.status in (401, 403):
-                advice = "is the API key missing or wrong?"
-            if response.status != 200:
-                raise Rejected(f"{url}/v1/models answered HTTP {response.status}; {advice}")
-            return [model["id"] for model in orjson.loads(content)["data"]]
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        async with HttpClient(timeout_seconds) as client:
+            response = await client.get(f"{url}/v1/models", headers)
+        if response.status in (401, 403):
+            advice = "is the API key missing or wrong?"
+        if response.status != 200:
+            raise Rejected(f"{url}/v1/models answered HTTP {response.status}; {advice}")
+        return [model["id"] for model in orjson.loads(response.content)["data"]]
+    except (BadResponse, OSError, ValueError) as error:
         raise Rejected(f"{url}: {told(error, timeout_seconds)}; {advice}") from error
     except (KeyError, TypeError) as error:
         raise Rejected(f"{url}/v1/models gave no list of models; {advice}") from error

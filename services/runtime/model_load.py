@@ -1,18 +1,15 @@
 """How busy a model server is, as it tells itself: vLLM's /metrics."""
 
-import asyncio
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import aiohttp
+from services.runtime.http_client import BadResponse, HttpClient
 
 _SAMPLE = re.compile(
     rb"^vllm:num_requests_(running|waiting)(?:\{[^}\n]*\})? +([^\s]+)", re.MULTILINE
 )
-_LARGEST_BYTES = 8 << 20
-"""More than any server tells of itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +38,10 @@ def parse_load(metrics: bytes) -> ServerLoad | None:
     return ServerLoad(sums[b"running"], sums[b"waiting"])
 
 
-async def read_load(
-    session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], timeout_seconds: float
-) -> ServerLoad | None:
+async def read_load(client: HttpClient, url: str, headers: Mapping[str, str]) -> ServerLoad | None:
     """Return how busy the server at `url` (without /metrics) is; None when it does not tell."""
     try:
-        async with asyncio.timeout(timeout_seconds):
-            async with session.get(f"{url}/metrics", headers=headers) as response:
-                if response.status != 200:
-                    return None
-                body = bytearray()
-                async for chunk in response.content.iter_any():
-                    body += chunk
-                    if len(body) > _LARGEST_BYTES:
-                        return None
-                return parse_load(bytes(body))
-    except (aiohttp.ClientError, TimeoutError, OSError):
+        response = await client.get(f"{url}/metrics", headers)
+    except (BadResponse, OSError):
         return None
+    return parse_load(response.content) if response.status == 200 else None

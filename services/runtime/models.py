@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import aiohttp
 import orjson
 
 from services.runtime import model_spans, tracing
@@ -14,6 +13,7 @@ from services.runtime.admission import STAGE_PRIORITY, Admission, Demand
 from services.runtime.embedding_batches import EmbeddingBatches
 from services.runtime.endpoints import Endpoint, told
 from services.runtime.errors import Rejected, Retryable
+from services.runtime.http_client import BadResponse, HttpClient
 from services.runtime.metrics import ModelMetrics
 from services.runtime.ports import ChatAnswer, ChatRequest, Role
 from services.runtime.request_echoes import without_request
@@ -68,7 +68,7 @@ class HttpModels:
         }
         for endpoint in endpoints.values():
             self._servers[endpoint.url].tell(metrics, endpoint.server)
-        self._session: aiohttp.ClientSession | None = None
+        self._client: HttpClient | None = None
         self._watching: list[asyncio.Task[None]] = []
         self._embeddings = EmbeddingBatches(self._embed)
 
@@ -82,12 +82,9 @@ class HttpModels:
         return self._servers[self._endpoints[role].url].demand()
 
     async def __aenter__(self) -> "HttpModels":
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
-            timeout=aiohttp.ClientTimeout(total=self._settings.timeout_seconds, sock_connect=10),
-        )
+        self._client = HttpClient(self._settings.timeout_seconds)
         self._watching = [
-            asyncio.create_task(server.watch(self._session), name=f"load of {url}")
+            asyncio.create_task(server.watch(), name=f"load of {url}")
             for url, server in self._servers.items()
         ]
         return self
@@ -97,8 +94,8 @@ class HttpModels:
             task.cancel()
         await asyncio.gather(*self._watching, return_exceptions=True)
         await self._embeddings.close()
-        if self._session is not None:
-            await self._session.close()
+        if self._client is not None:
+            self._client.close()
 
     @model_spans.traced_chat
     async def chat(self, role: Role, stage: str, request: ChatRequest) -> ChatAnswer:
@@ -202,20 +199,18 @@ class HttpModels:
                 pause = min(pause * 2, self._settings.max_backoff_seconds)
 
     async def _post(self, endpoint: Endpoint, url: str, body: bytes) -> bytes:
-        if self._session is None:
+        if self._client is None:
             raise RuntimeError("HttpModels is used outside its context")
-        headers = {"Content-Type": "application/json", **endpoint.headers}
-        headers |= model_spans.posting(endpoint.model, url)
+        headers = endpoint.headers | model_spans.posting(endpoint.model, url)
         try:
-            async with self._session.post(url, data=body, headers=headers) as response:
-                content = await response.read()
-                status = response.status
-            if endpoint.api_key:  # Some servers repeat it in what they refuse.
-                content = content.replace(endpoint.api_key.encode(), b"***")
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            response = await self._client.post(url, headers, body)
+        except (BadResponse, OSError) as error:
             raise Retryable(told(error, self._settings.timeout_seconds)) from error
-        if status != 200:
-            _raise_status(status, without_request(content, body, endpoint.model))
+        content = response.content
+        if endpoint.api_key:  # Some servers repeat it in what they refuse.
+            content = content.replace(endpoint.api_key.encode(), b"***")
+        if response.status != 200:
+            _raise_status(response.status, without_request(content, body, endpoint.model))
         return content
 
 
@@ -226,7 +221,7 @@ def _cause(error: Retryable) -> str:
             return str(error).partition(":")[0]  # HTTP 503
         case TimeoutError():
             return "time-out"
-        case aiohttp.ClientConnectionError() | OSError():
+        case OSError():
             return _BROKEN
         case _:
             return "unreadable answer"

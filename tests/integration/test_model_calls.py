@@ -110,7 +110,7 @@ async def test_after_the_patience_the_error_names_model_address_stage_and_last_f
 async def test_a_server_that_is_not_there_is_named() -> None:
     async with served(SimulatorSettings(), IMPATIENT) as (models, simulator, _):
         await simulator.stop()
-        with pytest.raises(Retryable, match=r"stage act.*ClientConnectorError"):
+        with pytest.raises(Retryable, match=r"stage act.*ConnectionRefusedError"):
             await models.chat("teacher", "act", ask("Name a colour."))
 
 

@@ -193,7 +193,7 @@ async def test_whether_a_server_has_a_score_head_is_found_by_asking_it() -> None
     async with Scripted(classified([0.2, 0.8])) as classifier:
         with pytest.raises(Rejected, match=r"'rm' .* is no reward model: .*2 classes"):
             await has_score_head(Endpoint(classifier.url, "rm"))
-    with pytest.raises(Retryable, match="Cannot connect"):
+    with pytest.raises(Retryable, match="ConnectionRefusedError"):
         await has_score_head(Endpoint(classifier.url, "rm"))
     async with Scripted(http(503, b"loading")) as busy:
         with pytest.raises(Retryable, match="HTTP 503"):
