@@ -7,13 +7,13 @@ committed offsets, compaction by key. A repeated publish is a second record.
 import asyncio
 import functools
 import itertools
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from services.local.log_file import LogError, LogFile
+from services.local.log_file import LogError, LogFile, Positions
 from services.runtime.message_spans import sending
 from services.runtime.ports import Delivery, Record
 
@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 _BATCH = 256
 """Messages that are read at once."""
+_AT_HAND = 16
+"""Messages of a partition that a reader finds in memory, the last ones."""
 
 
 class Log:
@@ -38,11 +40,12 @@ class Log:
         self, path: Path, compacted: Iterable[str], partitions: int = 8, read_only: bool = False
     ) -> None:
         self.partitions = partitions
-        self._file = LogFile(path, compacted, partitions, read_only)
+        self._compacted = frozenset(compacted)
+        self._file = LogFile(path, self._compacted, partitions, read_only)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="log")
-        self._queue: list[tuple[Sequence[Record], asyncio.Future[None]]] = []
+        self._queue: list[tuple[Sequence[Record], Positions, asyncio.Future[None]]] = []
         self._flusher: asyncio.Task[None] | None = None
-        self._waiters: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._readers: dict[str, list[LogConsumer]] = defaultdict(list)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -57,32 +60,40 @@ class Log:
         Raises:
             LogError: the file cannot be written, for instance because the disk is full.
         """
-        if not records:
-            return
+        if records:
+            with sending(records) as carrying:
+                await self._write(carrying, {})
+
+    async def _write(self, records: Sequence[Record], committed: Positions) -> None:
         done = asyncio.get_running_loop().create_future()
-        with sending(records) as carrying:
-            self._queue.append((carrying, done))
-            if self._flusher is None or self._flusher.done():
-                self._flusher = asyncio.create_task(self._flush(), name="log-flush")
-            await done
+        self._queue.append((records, committed, done))
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.create_task(self._flush(), name="log-flush")
+        await done
 
     async def _flush(self) -> None:
         while self._queue:
             batch, self._queue = self._queue, []
-            records = [record for group, _ in batch for record in group]
+            records = [record for group, _, _ in batch for record in group]
+            committed: Positions = {}
+            for _, positions, _ in batch:
+                committed |= positions
             try:
-                await self._in_thread(functools.partial(self._file.append, records))
+                written = await self._in_thread(
+                    functools.partial(self._file.write, records, committed)
+                )
             except BaseException as error:
-                for _, done in batch:
+                for *_, done in batch:
                     if not done.done():
                         done.set_exception(error)
                 continue
-            for _, done in batch:
+            for *_, done in batch:
                 if not done.done():
                     done.set_result(None)
-            for topic in {record.topic for record in records}:
-                for event in self._waiters[topic]:
-                    event.set()
+            for delivery in written:
+                for reader in self._readers.get(delivery.topic, ()):
+                    # What compaction leaves is only in the file.
+                    reader.notice(None if delivery.topic in self._compacted else delivery)
 
     async def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Delivery]:
         """Return up to `limit` messages of a partition from `offset` on."""
@@ -109,11 +120,14 @@ class Log:
 
     def consumer(self, member: str, topics: Sequence[str]) -> "LogConsumer":
         """Return a reader that goes on where the member of that name last committed."""
-        return LogConsumer(self, member, topics, self._file.committed(member))
+        reader = LogConsumer(self, member, topics, self._file.committed(member))
+        for topic in topics:
+            self._readers[topic].append(reader)
+        return reader
 
     async def commit(self, member: str, offsets: Mapping[tuple[str, int], int]) -> None:
         """Store the next offset to read of each (topic, partition)."""
-        await self._in_thread(lambda: self._file.commit(member, offsets))
+        await self._write((), {(member, *place): offset for place, offset in offsets.items()})
 
     async def close(self) -> None:
         """Finish what is being written, and close the file."""
@@ -146,8 +160,16 @@ class LogConsumer:
         self._turn = 0
         """Partition to begin with: each has its turn, or the first ones would starve the others."""
         self._arrived = asyncio.Event()
-        for topic in topics:
-            log._waiters[topic].add(self._arrived)
+        self._tails: defaultdict[tuple[str, int], deque[Delivery]] = defaultdict(
+            lambda: deque(maxlen=_AT_HAND)
+        )
+        """By topic and partition: the last messages, up to the very last one."""
+
+    def notice(self, delivery: Delivery | None) -> None:
+        """Note that there is something to poll, which is kept at hand if it is given."""
+        if delivery is not None:
+            self._tails[delivery.topic, delivery.partition].append(delivery)
+        self._arrived.set()
 
     @property
     def lag(self) -> int:
@@ -172,10 +194,16 @@ class LogConsumer:
                 position, end = self._positions[topic, part], self._log.end(topic, part)
                 if position < end and len(deliveries) < limit:
                     room = limit - len(deliveries)
-                    batch = await self._log.read(topic, part, position, room)
+                    batch = self._at_hand(topic, part, position, room)
+                    at_hand = bool(batch)
+                    if not at_hand:
+                        batch = await self._log.read(topic, part, position, room)
                     deliveries += batch
                     last = batch[-1].offset + 1 if batch else 0
-                    reached[topic, part] = last if len(batch) == room else max(last, end)
+                    # Of the file all up to its end was read, gaps too; what is at hand may not
+                    # reach as far yet.
+                    exact = at_hand or len(batch) == room
+                    reached[topic, part] = last if exact else max(last, end)
             # All at once and last: a poll that is cancelled must not skip what it had read.
             self._positions.update(reached)
             if reached:
@@ -183,6 +211,15 @@ class LogConsumer:
             if deliveries or not wait:
                 return deliveries
             await self._arrived.wait()
+
+    def _at_hand(self, topic: str, part: int, position: int, room: int) -> list[Delivery]:
+        """Return the next messages of a partition if they are in memory; none if not."""
+        tail = self._tails[topic, part]
+        while tail and tail[0].offset < position:
+            tail.popleft()
+        if not tail or tail[0].offset > position:
+            return []
+        return list(itertools.islice(tail, room))
 
     async def commit(self, offsets: Mapping[tuple[str, int], int]) -> None:
         """Store the next offset to read of each (topic, partition)."""

@@ -160,6 +160,51 @@ async def test_a_reader_goes_on_where_it_committed_and_others_are_not_moved(tmp_
         assert [d.offset for d in await log.read("t", 0, 10, 5)] == [10]
 
 
+async def test_what_is_in_the_file_but_not_told_yet_is_not_passed_over(tmp_path: Path) -> None:
+    async with opened(tmp_path / "log.db", partitions=1) as log:
+        reader = log.consumer("reader", ["t"])
+        await log.publish([record("k", n) for n in range(3)])
+        # As between the thread that writes and the loop that hears of it.
+        log._file.write([record("k", n) for n in range(3, 6)], {})
+        assert values(await reader.poll(100)) == list("012")
+        assert values(await reader.poll(100)) == list("345")
+        assert reader.lag == 0
+
+
+@pytest.mark.parametrize("topic", ["t", "compacted"])
+async def test_a_slow_reader_finds_in_the_file_what_is_not_at_hand_any_more(
+    tmp_path: Path, topic: str
+) -> None:
+    async with opened(tmp_path / "log.db", partitions=2) as log:
+        reader, found = log.consumer("reader", [topic]), []
+        for number in range(100):
+            await log.publish([record(f"k{number}", number, topic)])
+            if number % 7 == 0:
+                found += values(await reader.poll(1 + number % 3))
+        while reader.lag:
+            found += values(await reader.poll(5))
+        assert sorted(found, key=int) == [str(n) for n in range(100)]
+
+
+async def test_a_position_is_stored_with_the_records_before_it_or_not_at_all(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path / "log.db", partitions=1) as log:
+        reader = log.consumer("reader", ["t"])
+        await log.publish([record("k", 0)])
+        await reader.poll(1)
+        with full_disk(0):
+            results = await asyncio.gather(
+                log.publish([record("k", "x" * 100_000)]),
+                reader.commit({("t", 0): 1}),
+                return_exceptions=True,
+            )
+        assert [type(result) for result in results] == [LogError, LogError]
+        assert values(await log.consumer("reader", ["t"]).poll(9)) == ["0"]
+        await reader.commit({("t", 0): 1})
+        assert log.consumer("reader", ["t"]).lag == 0
+
+
 async def test_a_waiting_reader_wakes_for_its_topics_only(tmp_path: Path) -> None:
     async with opened(tmp_path / "log.db") as log:
         waiting = asyncio.create_task(log.consumer("reader", ["t", "u"]).poll(5))
@@ -199,8 +244,8 @@ def test_a_compacted_topic_holds_the_last_of_each_key_however_it_was_written_and
                 Record("compacted", key, f"{number}/{place}".encode() if kept else b"")
                 for place, (key, kept) in enumerate(batch)
             ]
-            file.append(records[:1])
-            file.append(records[1:])
+            file.write(records[:1], {})
+            file.write(records[1:], {})
             expected.update({each.key: each.value for each in records})
             found = [d for part in (0, 1) for d in file.read("compacted", part, 0, -1)]
             file.close()
