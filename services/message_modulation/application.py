@@ -196,11 +196,15 @@ class Modulation:
         self._metrics.forwarded += sum(len(r.aware_group_ids) for r in routed)
         return new_state, unit.forget()
 
-    async def take_in(self, message: MessagesForwarded) -> Outcome:
+    async def take_in(
+        self, message: MessagesForwarded, published_step: int | None = None
+    ) -> Outcome:
         """Keep a message from another group for the next routing; one that rests is woken.
 
         A sleeping group's modulator routes at once: if somebody notices, the group goes on, and
-        the token of the state that is returned is to be published.
+        the token of the state that is returned is to be published. What `published_step` brought
+        out is in the log and needs no keeping: the state would be written with it, thrice as large,
+        for each of several messages a step.
         """
         # A group that has not acted yet is known by its id only; its first step brings the rest.
         unknown = ModulatorState(Group(message.group_id, "", ""), ())
@@ -209,6 +213,8 @@ class Modulation:
         unit = self._journal.unit(name, message.group_id)
         if message.from_step <= state.senders.get(message.from_group_id, -1):
             return (None if state.resting else state), unit.forget()
+        if state.applied_step == published_step:
+            state = replace(state, forwarded=(), completed=None)
         senders = {**state.senders, message.from_group_id: message.from_step}
         arrived = (*state.arrived, *message.observations)[-NEWS_KEPT:]
         if not state.resting:

@@ -91,7 +91,8 @@ class ModulationConsumer:
         """Take in a message from another group."""
         async with self._modulation.lock(message.group_id):
             # The token alone: what the step published is repeated by the step's own input.
-            await self._publish(*await self._modulation.take_in(message))
+            routed = self._routed.get(message.group_id)
+            await self._publish(*await self._modulation.take_in(message, routed))
         await self._release(message.group_id)
 
     async def on_population(self, delivery: Delivery) -> None:

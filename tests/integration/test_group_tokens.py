@@ -194,6 +194,36 @@ async def test_a_crash_after_the_changelog_publishes_once_what_was_decided(log: 
     assert await log.history(MODEL_ANSWERS.name) == []
 
 
+async def test_a_message_is_kept_without_what_the_step_before_it_has_published(log: Log) -> None:
+    async with running(log) as first:
+        await first.handle(acted(0, "Ada opens a shop."))
+        assert first.state().completed is not None
+        await first.handle(news(3, "Zoe sings."))
+        kept = first.state()
+        assert kept.completed is None
+        assert kept.forwarded == ()
+        assert [seen.text for seen in kept.arrived] == ["Zoe sings."]
+        completed, sent = await events(log, STEP_COMPLETED), await tokens(log)
+    # The step's own input once more, to a process that does not know what was published.
+    async with running(log) as second:
+        await second.handle(acted(0, "Ada opens a shop."))
+        assert await events(log, STEP_COMPLETED) == completed
+        assert await tokens(log) == [*sent, 1]
+        await second.handle(acted(1, "Ada sells bread."))
+    assert [done.step for done in await events(log, STEP_COMPLETED)] == [0, 1]
+
+
+async def test_a_message_does_not_drop_what_a_step_may_not_have_published(log: Log) -> None:
+    step = acted(0, "Ada opens a shop.")
+    async with running(log) as crashed:
+        await crashed.modulation.route_step(step)
+    async with running(log) as after:
+        await after.handle(news(3, "Zoe sings."))
+        assert await events(log, STEP_COMPLETED) == []
+        await after.handle(step)
+        assert [done.step for done in await events(log, STEP_COMPLETED)] == [0]
+
+
 async def test_a_crash_after_a_waking_message_was_taken_in_still_wakes_the_group(log: Log) -> None:
     async with running(log) as crashed:
         await crashed.handle(acted(0, planning=0))
