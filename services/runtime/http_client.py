@@ -82,11 +82,12 @@ class HttpClient:
     ) -> Response:
         place, path, own = _target(url)
         request = _head(method, path, own, headers, len(body)) + body
-        async with asyncio.timeout(self._timeout):
-            connection = self._kept(place) or await self._connect(place)
-            response = await connection.ask(request)
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self._timeout
+        connection = self._kept(place) or await self._connect(place)
+        response = await connection.ask(request, deadline - clock())
         if connection.usable:
-            connection.idle_since = asyncio.get_running_loop().time()
+            connection.idle_since = clock()
             self._idle[place][connection] = None
         return response
 
@@ -104,13 +105,14 @@ class HttpClient:
         if place.tls and self._tls is None:
             self._tls = ssl.create_default_context()
         connection = Connection(self._forget)
+        limit = min(_CONNECT_SECONDS, self._timeout)
         try:
-            async with asyncio.timeout(_CONNECT_SECONDS):
+            async with asyncio.timeout(limit):
                 await asyncio.get_running_loop().create_connection(
                     lambda: connection, place.host, place.port, ssl=self._tls if place.tls else None
                 )
         except TimeoutError as error:
-            raise TimeoutError(f"no connection within {_CONNECT_SECONDS:g} s") from error
+            raise TimeoutError(f"no connection within {limit:g} s") from error
         self._open[connection] = place
         return connection
 

@@ -44,16 +44,20 @@ class Connection(asyncio.Protocol):
         """Whether another request may be sent."""
         return self._transport is not None and not self._transport.is_closing()
 
-    async def ask(self, request: bytes) -> Response:
+    async def ask(self, request: bytes, timeout_seconds: float) -> Response:
         """Send a request, return the response to it; whoever is cancelled ends the connection.
 
         Raises:
+            TimeoutError: the response is not complete in time.
             OSError: the connection broke, or was closed before the response began.
             BadResponse: what came is none.
         """
         if self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("the server closed the connection")
-        self._turn = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._turn = loop.create_future()
+        # A fifth of what asyncio.timeout() costs.
+        timer = loop.call_later(timeout_seconds, self._fail, TimeoutError())
         self._body, self._size, self._framed, self._begun = [], 0, False, False
         try:
             self._transport.write(request)
@@ -62,6 +66,7 @@ class Connection(asyncio.Protocol):
             self.abort()  # What may come yet is no answer to the next request.
             raise
         finally:
+            timer.cancel()
             self._turn = None
 
     def abort(self) -> None:

@@ -5,7 +5,7 @@ span it was sent.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind
@@ -18,12 +18,15 @@ _MOST = 256
 """Records of one publish that carry a trace on: more, as of an import, are no one thing's doing."""
 
 
-@contextmanager
-def sending(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+def sending(records: Sequence[Record]) -> AbstractContextManager[Sequence[Record]]:
     """Give records with the header of the span that sends them, for as long as that takes."""
     if tracing.current() is None or not records:
-        yield records
-        return
+        return nullcontext(records)
+    return _sending(records)
+
+
+@contextmanager
+def _sending(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
     # Tombstones of the journal go with what they were for, and nobody acts on them.
     found = [record for record in records if record.value]
     topics = list(dict.fromkeys(record.topic for record in found or records))

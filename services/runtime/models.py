@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 import orjson
@@ -71,6 +72,13 @@ class HttpModels:
         self._client: HttpClient | None = None
         self._watching: list[asyncio.Task[None]] = []
         self._embeddings = EmbeddingBatches(self._embed)
+        # Prometheus' own look-up of labels takes a lock and makes texts of them, at each call.
+        self._histograms = cache(
+            lambda role, stage: (
+                metrics.queue_seconds.labels(role),
+                metrics.seconds.labels(role, stage),
+            )
+        )
 
     @property
     def in_flight(self) -> int:
@@ -168,8 +176,9 @@ class HttpModels:
                     with replica.working(weight):
                         content = await self._post(endpoint, replica.url + path, body)
                 exemplar, seconds = tracing.exemplar(), loop.time() - begun
-                self._metrics.queue_seconds.labels(role).observe(begun - asked, exemplar)
-                self._metrics.seconds.labels(role, stage).observe(seconds, exemplar)
+                queued, taken = self._histograms(role, stage)
+                queued.observe(begun - asked, exemplar)
+                taken.observe(seconds, exemplar)
                 return parsed(content, parse)
             except Rejected as error:
                 self._metrics.refused[stage] += 1

@@ -99,6 +99,7 @@ def _harmless(text: str, lines: bool) -> str:
 _remembered = lru_cache(maxsize=4096)(_harmless)
 
 
+@lru_cache(maxsize=4096)
 def called(name: str) -> str:
     """Return a name as it may stand outside of a tag: a few words, too short for instructions."""
     text = as_data(name)

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-import aiohttp
-
 from services.events import codec
 from services.events.topics import DATASETS, TOPICS
 from services.kinds import load_kinds
@@ -23,6 +21,7 @@ from services.local.orders import new_order
 from services.local.settings import RunSettings
 from services.local.society import chosen_profiles, import_society
 from services.runtime.endpoints import Endpoint
+from services.runtime.http_client import HttpClient
 from services.runtime.metrics import Metrics
 from services.runtime.model_load import ServerLoad, read_load
 from services.runtime.model_servers import ROLES
@@ -56,9 +55,9 @@ class Watch:
 
     async def run(self) -> None:
         """Look until cancelled."""
-        async with aiohttp.ClientSession() as session:
+        async with HttpClient(1.0) as client:
             while True:
-                load = await read_load(session, self._url, {}, 1.0) or ServerLoad(0.0, 0.0)
+                load = await read_load(client, self._url, {}) or ServerLoad(0.0, 0.0)
                 look = Look(time.monotonic(), load.running / self.slots, load.waiting / self.slots)
                 self.looks.append(look)
                 await asyncio.sleep(LOOK_SECONDS)

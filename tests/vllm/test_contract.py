@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from services.runtime.http_client import HttpClient
 from services.runtime.model_load import ServerLoad, read_load
 from tests.integration import test_simulator_contract as contract
 from tests.vllm.server import MAX_NUM_QUEUED_REQS, MAX_NUM_SEQS, NAMES, VllmServer
@@ -48,13 +49,13 @@ def real(monkeypatch: pytest.MonkeyPatch, server: VllmServer) -> None:
     monkeypatch.setattr(contract, "answered", answered)
 
 
-async def until_load(client: aiohttp.ClientSession, url: str, wanted: ServerLoad) -> None:
+async def until_load(url: str, wanted: ServerLoad) -> None:
     """Wait until the server says that it has so much to do."""
     load = None
     try:
-        async with asyncio.timeout(_SETTLE_SECONDS):
+        async with asyncio.timeout(_SETTLE_SECONDS), HttpClient(30) as client:
             # The server is watched from outside.
-            while (load := await read_load(client, url, {}, 30)) != wanted:  # noqa: ASYNC110
+            while (load := await read_load(client, url, {})) != wanted:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
     except TimeoutError:
         raise AssertionError(f"the server says {load}, not {wanted}") from None
@@ -72,13 +73,13 @@ async def busy(url: str) -> AsyncIterator[aiohttp.ClientSession]:
         ]
         try:
             waiting = MAX_NUM_QUEUED_REQS - MAX_NUM_SEQS
-            await until_load(client, url, ServerLoad(MAX_NUM_SEQS, waiting))
+            await until_load(url, ServerLoad(MAX_NUM_SEQS, waiting))
             yield client
         finally:
             for each in held:
                 each.cancel()
             await asyncio.gather(*held, return_exceptions=True)
-        await until_load(client, url, ServerLoad(0, 0))
+        await until_load(url, ServerLoad(0, 0))
 
 
 async def test_the_version_is_told(server: VllmServer) -> None:
@@ -140,5 +141,4 @@ async def test_callers_that_go_away_free_their_slots_and_their_places_in_the_que
 ) -> None:
     async with busy(server.url) as client, client.get(f"{server.url}/load") as answer:
         assert await answer.json() == {"server_load": MAX_NUM_QUEUED_REQS}
-    async with aiohttp.ClientSession() as client:
-        await until_load(client, server.url, ServerLoad(0, 0))
+    await until_load(server.url, ServerLoad(0, 0))
