@@ -17,8 +17,9 @@ S = TypeVar("S")
 _COMPRESSION = pa.Codec("zstd", 1)
 _SIZE_BYTES = 4
 
-AWAKE_GROUPS = 256
-"""Groups whose state a service keeps unpacked: more than a saturated server has in a step."""
+AWAKE_GROUPS = 1024
+"""Groups whose state a service keeps unpacked, 15 to 25 KB each: about 5,000 agents, more than keep
+a large server busy. A step of a group beyond them takes half as long again."""
 
 
 class RestingStates(Generic[S]):
