@@ -16,7 +16,7 @@ from services.reward_filtering import deciding
 from services.reward_filtering.contamination import ContaminationIndex
 from services.reward_filtering.domain import Stratum, remember_accepted
 from services.reward_filtering.languages import language_reason
-from services.reward_filtering.near_duplicates import NearDuplicates, is_duplicate
+from services.reward_filtering.near_duplicates import Comparison, NearDuplicates, is_duplicate
 from services.reward_filtering.recipes.answering import answered
 from services.reward_filtering.recipes.coding import coded
 from services.reward_filtering.recipes.conversing import conversed
@@ -160,13 +160,16 @@ class Filtering:
                 sample = replace(sample, embedding=tuple(vectors[0]))
             except Rejected:
                 reason = "no_embedding"
-        sample, reason = self._nearness(dataset, sample, reason)
+        compared = None
+        if not reason and "static" in stages:
+            compared = self._duplicates[dataset.dataset].compare(instruction, sample.embedding)
+            sample, reason = _nearness(dataset, sample, compared)
         if not reason and stratum.room <= 0:
             reason = "quota_full"  # Before anything is paid for answers.
         if not reason:
             sample = await self._measured(dataset, kind, sample, unit)
-            # Others of the stratum were decided meanwhile: look again.
-            sample, reason = self._nearness(dataset, sample, "")
+            if compared is not None:  # Others were accepted meanwhile: look at those as well.
+                sample, reason = _nearness(dataset, sample, compared)
         stratum.meet(sample)
         decided = (
             replace(sample, reason=reason, stage=_stage(reason), embedding=())
@@ -174,7 +177,10 @@ class Filtering:
             else deciding.decided(dataset.filter, kind.recipe, stratum, sample)
         )
         stratum.apply(decided)
-        remember_accepted(self._duplicates[dataset.dataset], decided)
+        if decided.accepted and compared is not None:
+            compared.add_as(decided.sample_id)
+        else:
+            remember_accepted(self._duplicates[dataset.dataset], decided)
         return decided, unit.forget()
 
     def leftovers(self, candidate: InstructionGenerated) -> list[Record]:
@@ -193,27 +199,6 @@ class Filtering:
             reason = "contaminated" if self._benchmarks.is_contaminated(instruction) else ""
         return reason
 
-    def _nearness(
-        self, dataset: DatasetDeclared, sample: SampleJudged, reason: str
-    ) -> tuple[SampleJudged, str]:
-        """Return the sample with its distance to the nearest accepted one, and why it fails."""
-        spec = dataset.filter
-        if reason or "static" not in spec.stages:
-            return sample, reason
-        near = self._duplicates[dataset.dataset].nearest(
-            sample.messages[0].content, list(sample.embedding)
-        )
-        scores = {
-            **sample.scores,
-            "nearest_jaccard": near.jaccard,
-            "nearest_words": near.words,
-            "nearest_distance": near.distance,
-        }
-        duplicate = is_duplicate(
-            near, spec.max_jaccard, spec.min_distance, max_words=spec.max_word_jaccard
-        )
-        return replace(sample, scores=scores), "near_duplicate" if duplicate else ""
-
     async def _measured(
         self, dataset: DatasetDeclared, kind: Kind, sample: SampleJudged, unit: UnitOfWork
     ) -> SampleJudged:
@@ -228,3 +213,20 @@ class Filtering:
 
 def _stage(reason: str) -> str:
     return "quota" if reason == "quota_full" else "static"
+
+
+def _nearness(
+    dataset: DatasetDeclared, sample: SampleJudged, compared: Comparison
+) -> tuple[SampleJudged, str]:
+    """Return the sample with its distance to the nearest accepted one, and why it fails."""
+    spec, near = dataset.filter, compared.nearest()
+    scores = {
+        **sample.scores,
+        "nearest_jaccard": near.jaccard,
+        "nearest_words": near.words,
+        "nearest_distance": near.distance,
+    }
+    duplicate = is_duplicate(
+        near, spec.max_jaccard, spec.min_distance, max_words=spec.max_word_jaccard
+    )
+    return replace(sample, scores=scores), "near_duplicate" if duplicate else ""

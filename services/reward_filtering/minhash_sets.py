@@ -6,10 +6,10 @@ containment of documents", 1997). The functions are (a h + b) mod p, which is al
 a library that brings scientific ones along: 41 MB of memory, and half a second at each start.
 """
 
-import hashlib
+import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,9 +33,8 @@ UInt32s = npt.NDArray[np.uint32]
 
 
 def term_hashes(terms: Iterable[str]) -> UInt32s:
-    """Return the 32-bit hashes of terms, sorted and distinct."""
-    hashes = (hashlib.blake2b(term.encode(), digest_size=4).digest() for term in terms)
-    return np.unique(np.frombuffer(b"".join(hashes), dtype="<u4").astype(np.uint32))
+    """Return the 32-bit hashes (CRC-32) of terms, sorted and distinct."""
+    return np.array(sorted({zlib.crc32(term.encode()) for term in terms}), dtype=np.uint32)
 
 
 def jaccards(one: UInt32s, others: Sequence[UInt32s]) -> npt.NDArray[np.float64]:
@@ -55,9 +54,20 @@ def jaccards(one: UInt32s, others: Sequence[UInt32s]) -> npt.NDArray[np.float64]
 class Rows(Generic[T]):
     """A matrix that grows by rows, its room by a quarter at a time."""
 
-    def __init__(self, width: int, dtype: type[T]) -> None:
-        self._room: npt.NDArray[T] = np.empty((8, width), dtype=dtype)
+    def __init__(self, width: int, dtype: type[T], order: Literal["C", "F"] = "C") -> None:
+        """Prepare for rows.
+
+        Args:
+            width: Elements of a row.
+            dtype: Their type.
+            order: "C" when rows are read one by one, "F" when all are compared column by column.
+        """
+        self._room: npt.NDArray[T] = np.empty((8, width), dtype, order)
+        self._order = order
         self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
 
     @property
     def filled(self) -> npt.NDArray[T]:
@@ -67,18 +77,26 @@ class Rows(Generic[T]):
     def append(self, row: npt.NDArray[T]) -> None:
         """Add a row."""
         if self._size == len(self._room):
-            spare = np.empty_like(self._room[: max(8, self._size // 4)])
-            self._room = np.concatenate([self._room, spare])
+            size = self._size + max(8, self._size // 4)
+            grown = np.empty((size, self._room.shape[1]), self._room.dtype, self._order)
+            grown[: self._size] = self._room
+            self._room = grown
         self._room[self._size] = row
         self._size += 1
 
 
-@dataclass(frozen=True, slots=True)
-class Signed(Generic[T]):
-    """A set of hashes, and its signature."""
+@dataclass(slots=True)
+class Search(Generic[T]):
+    """A set of hashes with its signature, and what is found so far of the sets most like it."""
 
     hashes: UInt32s
     signature: npt.NDArray[T]
+    looked_at: int = 0
+    """Sets that were there at the last look: the next one goes on behind them."""
+    likely: list[tuple[int, int]] = field(default_factory=list)
+    """Best first: how many values of the signature differ, and the place of the set."""
+    exact: dict[int, float] = field(default_factory=dict)
+    """Jaccard similarity to the likely ones, by place."""
 
 
 class MinHashSets(Generic[T]):
@@ -95,35 +113,53 @@ class MinHashSets(Generic[T]):
         self._shifts = random.integers(0, (1 << 61) - 1, PERMUTATIONS, dtype=np.uint64)
         self._dtype = dtype
         self._sets: list[tuple[str, UInt32s]] = []
-        self._signatures = Rows(PERMUTATIONS, dtype)
+        self._signatures = Rows(PERMUTATIONS, dtype, order="F")
 
-    def signed(self, hashes: UInt32s) -> Signed[T]:
-        """Return a set with its signature, which an empty one has none of."""
+    def search(self, hashes: UInt32s) -> Search[T]:
+        """Return the search for a set, which holds its signature; an empty one has none."""
         if not hashes.size:
-            return Signed(hashes, np.empty(0, self._dtype))
+            return Search(hashes, np.empty(0, self._dtype))
         values = np.multiply.outer(hashes.astype(np.uint64), self._factors) + self._shifts
         least = (values % _PRIME & _LOW_BITS).min(axis=0)
-        return Signed(hashes, least.astype(self._dtype))
+        return Search(hashes, least.astype(self._dtype))
 
-    def add(self, sample_id: str, of: Signed[T]) -> None:
+    def add(self, sample_id: str, of: Search[T]) -> None:
         """Remember a set; an empty one is like no other and is not kept."""
         if of.hashes.size:
             self._sets.append((sample_id, of.hashes))
             self._signatures.append(of.signature)
 
-    def most_similar(self, of: Signed[T]) -> tuple[float, str]:
-        """Return the Jaccard similarity of the most alike set, the first of equals, and its id."""
-        if not of.hashes.size or not self._sets:
+    def most_similar(self, to: Search[T]) -> tuple[float, str]:
+        """Return the Jaccard similarity of the most alike set, the first of equals, and its id.
+
+        A search that is asked again looks at what was added since, and answers as a new one would.
+        """
+        if to.hashes.size and to.looked_at < len(self._sets):
+            self._look(to)
+        if not to.exact:
             return 0.0, ""
-        equal = np.count_nonzero(self._signatures.filled == of.signature, axis=1)
-        least = max(1.0, float(equal.max()) - MARGIN * PERMUTATIONS)
-        likely = np.flatnonzero(equal >= least)
-        if len(likely) > COMPARED:
-            likely = np.sort(likely[np.argsort(-equal[likely], kind="stable")[:COMPARED]])
-        if not likely.size:
-            return 0.0, ""
-        exact = jaccards(of.hashes, [self._sets[index][1] for index in likely])
-        best = int(exact.argmax())
-        if not exact[best]:
-            return 0.0, ""
-        return float(exact[best]), self._sets[likely[best]][0]
+        best = min(to.exact, key=lambda place: (-to.exact[place], place))
+        return (to.exact[best], self._sets[best][0]) if to.exact[best] else (0.0, "")
+
+    def _look(self, to: Search[T]) -> None:
+        """Take the sets that were added since the last look into a search."""
+        first, to.looked_at = to.looked_at, len(self._sets)
+        unequal = self._signatures.filled[first:] != to.signature
+        # As bytes, up to `PERMUTATIONS` of them: a sum of booleans converts each one.
+        differing = np.add.reduce(unequal.view(np.uint8), axis=1, dtype=np.uint8)
+        best = min([int(differing.min()), *(found for found, _ in to.likely[:1])])
+        most = min(int(best + MARGIN * PERMUTATIONS), PERMUTATIONS - 1)
+        fresh = np.flatnonzero(differing <= most)
+        if len(fresh) > COMPARED:
+            fresh = fresh[np.argsort(differing[fresh], kind="stable")[:COMPARED]]
+        if not fresh.size:
+            return
+        found = zip(differing[fresh].tolist(), (fresh + first).tolist(), strict=True)
+        ranked = sorted([*to.likely, *found])[:COMPARED]
+        to.likely = [each for each in ranked if each[0] <= most]
+        places = [place for _, place in to.likely]
+        new = [place for place in places if place >= first]
+        if new:
+            similar = jaccards(to.hashes, [self._sets[place][1] for place in new])
+            to.exact |= zip(new, similar.tolist(), strict=True)
+        to.exact = {place: to.exact[place] for place in places}

@@ -5,33 +5,27 @@ resemblance and containment of documents", 1997) finds the few that may be alike
 Jaccard similarity is computed from stored shingles. Signatures are scanned, not hashed into bands:
 that finds the nearest text at any similarity, which is recorded for later filtering with other
 thresholds, and it costs less memory than the tables of an LSH index (4.9 KB an entry). The scan
-of embeddings beside it is linear anyway.
+of embeddings beside it is linear anyway. The values of signatures keep the 16 bits that tell them
+apart (P. Li, A. Koenig, "b-bit minwise hashing", arXiv 0910.3349).
 
 One word replaced costs three shingles and two words exchanged cost six: a copy of a short text with
 a few such changes keeps few of them. So texts are compared as sets of words as well, whose
-signatures need a byte a hash value only (P. Li, A. Koenig, "b-bit minwise hashing",
-arXiv 0910.3349).
+signatures need a byte a hash value only.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
-from services.reward_filtering.minhash_sets import (
-    MinHashSets,
-    Rows,
-    Signed,
-    UInt32s,
-    term_hashes,
-)
+from services.reward_filtering.minhash_sets import MinHashSets, UInt32s, term_hashes
 from services.reward_filtering.static_filters import words
+from services.reward_filtering.unit_vectors import FARTHEST, UnitVectors, VectorSearch
 
 __all__ = [
     "FARTHEST",
     "MAX_WORDS",
+    "Comparison",
     "NearDuplicates",
     "Nearness",
     "is_duplicate",
@@ -45,19 +39,6 @@ MAX_WORDS = 0.75
 """Jaccard similarity of sets of words from which a text is a copy with words moved or replaced. Of
 planted copies it misses 1 in 60; the same template with other content stays below when a third of
 the words differ."""
-
-FARTHEST = 2.0
-"""Distance when there is nothing to compare with: that of opposite vectors."""
-
-_RECENT = 256
-"""Texts whose signatures are at hand: as many as are between two looks."""
-
-_BLOCK = 1024
-"""Embeddings that are widened to floating point at a time."""
-
-_SCALE = np.float32(32767)
-"""Of the components of unit vectors, which are kept as 16-bit integers: widening them is ten times
-as fast as with half precision, and they are more precise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,26 +90,65 @@ def _shingles(found: Sequence[str]) -> UInt32s:
     return term_hashes(" ".join(found[start : start + SHINGLE]) for start in range(count))
 
 
+class Comparison:
+    """A text that is held against what was accepted, as often as it is asked.
+
+    Each time it looks at what was added since: the answer is that of a comparison made anew.
+    """
+
+    def __init__(self, entries: "NearDuplicates", text: str, vector: VectorSearch | None) -> None:
+        found = words(text)
+        self._entries = entries
+        self._shingles = entries.shingles.search(_shingles(found))
+        self._words = entries.words.search(term_hashes(found))
+        self._vector = vector
+
+    def nearest(self) -> Nearness:
+        """Return how near the text is to what was added.
+
+        Raises:
+            ValueError: its embedding is not as long as the others.
+        """
+        vector, entries = self._vector, self._entries
+        return Nearness(
+            *entries.shingles.most_similar(self._shingles),
+            *((FARTHEST, "") if vector is None else entries.vectors.nearest(vector)),
+            *entries.words.most_similar(self._words),
+        )
+
+    def add_as(self, sample_id: str) -> None:
+        """Remember the text as accepted; an id that is remembered already changes nothing.
+
+        Raises:
+            ValueError: its embedding is not as long as the others.
+        """
+        entries = self._entries
+        if sample_id in entries.ids:
+            return
+        if self._vector is not None:
+            entries.vectors.add(sample_id, self._vector)
+        entries.ids.add(sample_id)
+        entries.shingles.add(sample_id, self._shingles)
+        entries.words.add(sample_id, self._words)
+
+
 class NearDuplicates:
     """Accepted instructions, to hold new ones against.
 
-    An entry takes 1.9 to 2.2 KB: 320 bytes of signatures, 768 of a 384-dimensional embedding in
+    An entry takes 1.7 to 2.0 KB: 192 bytes of signatures, 768 of a 384-dimensional embedding in
     16 bits a component (which moves a distance by less than 0.001), 8 for each word, its id, and
-    room to grow; the signatures of the last `_RECENT` texts asked for are kept beside. Equal
-    sequences of `add` give equal answers; of equally near entries the first one added is named.
+    room to grow. Equal sequences of `add` give equal answers; of equally near entries the first
+    one added is named.
     """
 
     def __init__(self, seed: int = 1) -> None:
-        self._ids: dict[str, None] = {}
-        self._shingles = MinHashSets(seed, np.uint32)
-        self._words = MinHashSets(seed, np.uint8)
-        # A candidate is looked at before and after its answers, and then added: signed once.
-        self._signed = lru_cache(_RECENT)(self._signatures)
-        self._embedded: list[str] = []
-        self._embeddings: Rows[np.int16] | None = None
+        self.ids: set[str] = set()
+        self.shingles = MinHashSets(seed, np.uint16)
+        self.words = MinHashSets(seed, np.uint8)
+        self.vectors = UnitVectors()
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self.ids)
 
     def add(self, sample_id: str, text: str, embedding: Sequence[float] | None = None) -> None:
         """Remember an accepted instruction; one that is remembered already changes nothing.
@@ -141,18 +161,8 @@ class NearDuplicates:
         Raises:
             ValueError: the embedding is zero, not finite, or not as long as the others.
         """
-        if sample_id in self._ids:
-            return
-        unit = None if embedding is None else self._unit(embedding, sample_id)
-        self._ids[sample_id] = None
-        by_shingles, by_words = self._signed(text)
-        self._shingles.add(sample_id, by_shingles)
-        self._words.add(sample_id, by_words)
-        if unit is not None:
-            if self._embeddings is None:
-                self._embeddings = Rows(len(unit), np.int16)
-            self._embedded.append(sample_id)
-            self._embeddings.append(np.rint(unit * _SCALE).astype(np.int16))
+        if sample_id not in self.ids:
+            self.compare(text, embedding, sample_id).add_as(sample_id)
 
     def nearest(self, text: str, embedding: Sequence[float] | None = None) -> Nearness:
         """Return how near a text is to what was added.
@@ -160,43 +170,20 @@ class NearDuplicates:
         Raises:
             ValueError: the embedding is zero, not finite, or not as long as the others.
         """
-        by_shingles, by_words = self._signed(text)
-        distance, distance_id = FARTHEST, ""
-        if embedding is not None:
-            distance, distance_id = self._closest(self._unit(embedding, "asked for"))
-        return Nearness(
-            *self._shingles.most_similar(by_shingles),
-            distance,
-            distance_id,
-            *self._words.most_similar(by_words),
-        )
+        return self.compare(text, embedding).nearest()
 
-    def _signatures(self, text: str) -> tuple[Signed[np.uint32], Signed[np.uint8]]:
-        found = words(text)
-        return self._shingles.signed(_shingles(found)), self._words.signed(term_hashes(found))
+    def compare(
+        self, text: str, embedding: Sequence[float] | None = None, whose: str = "asked for"
+    ) -> Comparison:
+        """Return the comparison of a text with what was added, and what is going to be.
 
-    def _unit(self, embedding: Sequence[float], whose: str) -> npt.NDArray[np.float32]:
-        vector = np.asarray(embedding, dtype=np.float32)
-        norm = float(np.linalg.norm(vector))
-        if not (np.isfinite(norm) and norm > 0):
-            raise ValueError(f"embedding of {whose!r} has norm {norm}: give a vector that is not 0")
-        width = None if self._embeddings is None else self._embeddings.filled.shape[1]
-        if width not in (None, len(vector)):
-            raise ValueError(
-                f"embedding of {whose!r} has {len(vector)} dimensions, the others {width}: "
-                "one dataset keeps to one embedding model"
-            )
-        return vector / np.float32(norm)
+        Args:
+            text: The instruction.
+            embedding: Its embedding, of any norm but 0; None: it is compared by its words only.
+            whose: Names the embedding in errors.
 
-    def _closest(self, unit: npt.NDArray[np.float32]) -> tuple[float, str]:
-        if self._embeddings is None:
-            return FARTHEST, ""
-        matrix, scaled = self._embeddings.filled, unit / _SCALE
-        cosines = np.concatenate(
-            [
-                matrix[start : start + _BLOCK].astype(np.float32) @ scaled
-                for start in range(0, len(matrix), _BLOCK)
-            ]
-        )
-        index = int(cosines.argmax())
-        return float(np.clip(1.0 - cosines[index], 0.0, FARTHEST)), self._embedded[index]
+        Raises:
+            ValueError: the embedding is zero, not finite, or not as long as the others.
+        """
+        vector = None if embedding is None else self.vectors.search(embedding, whose)
+        return Comparison(self, text, vector)

@@ -159,6 +159,69 @@ def test_equal_sequences_give_equal_answers_and_the_first_of_equals() -> None:
         assert near.jaccard_id == str(index)
 
 
+SHORT_TEXTS = st.lists(st.sampled_from(VOCABULARY[:8]), max_size=6).map(" ".join)
+DIRECTIONS = st.integers(0, 5).map(lambda place: [math.cos(place), math.sin(place), 0.1])
+
+
+@given(st.data())
+def test_a_comparison_asked_again_answers_as_a_new_one_would(data: st.DataObject) -> None:
+    accepted = NearDuplicates()
+    asked, vector = data.draw(SHORT_TEXTS), data.draw(DIRECTIONS)
+    comparison = accepted.compare(asked, vector)
+    # More than are compared exactly: later ones push earlier ones out of the likely.
+    for batch in data.draw(st.lists(st.integers(0, 30), max_size=4)):
+        for _ in range(batch):
+            accepted.add(str(len(accepted)), data.draw(SHORT_TEXTS), data.draw(DIRECTIONS))
+        assert comparison.nearest() == accepted.nearest(asked, vector)
+        assert comparison.nearest() == accepted.nearest(asked, vector)
+
+
+def test_many_entries_between_two_looks_leave_the_answer_that_of_a_new_comparison() -> None:
+    rng, generator = random.Random(8), np.random.default_rng(8)
+    accepted = NearDuplicates()
+    asked, vector = " ".join(sentence(rng, 20) + VOCABULARY[:10]), unit(generator, 384).tolist()
+    comparison = accepted.compare(asked, vector)
+    for index in range(1500):
+        text = " ".join(sentence(rng, 20) + VOCABULARY[: index % 12])
+        accepted.add(str(index), text, unit(generator, 384).tolist())
+        if index % 400 == 7:
+            assert comparison.nearest() == accepted.nearest(asked, vector)
+    assert comparison.nearest() == accepted.nearest(asked, vector)
+
+
+def test_a_comparison_is_added_as_its_text_would_be() -> None:
+    one, two = NearDuplicates(), NearDuplicates()
+    for index, text in enumerate(["one two three four", "five six seven", "one two three five"]):
+        one.add(str(index), text, [1.0, float(index)])
+        comparison = two.compare(text, [1.0, float(index)])
+        comparison.nearest()
+        for _ in range(2):
+            comparison.add_as(str(index))
+    assert len(one) == len(two) == 3
+    assert one.nearest("one two three", [1.0, 1.0]) == two.nearest("one two three", [1.0, 1.0])
+
+
+def test_of_equal_embeddings_the_first_is_named_wherever_they_stand() -> None:
+    generator = np.random.default_rng(6)
+    accepted = NearDuplicates()
+    twice = unit(generator, 384).tolist()
+    for index in range(1100):
+        vector = twice if index in (700, 1099) else unit(generator, 384).tolist()
+        accepted.add(str(index), f"text {index}", vector)
+    assert accepted.nearest("another", twice).distance_id == "700"
+
+
+def test_a_comparison_with_embeddings_of_another_length_is_refused_when_there_are_some() -> None:
+    accepted = NearDuplicates()
+    comparison = accepted.compare("one two three", [1.0, 0.0])
+    accepted.add("a", "four five six", [1.0, 0.0, 0.0])
+    with pytest.raises(ValueError, match="embedding of 'asked for' has 2 dimensions"):
+        comparison.nearest()
+    with pytest.raises(ValueError, match="embedding of 'b' has 2 dimensions"):
+        comparison.add_as("b")
+    assert len(accepted) == 1
+
+
 @pytest.mark.parametrize("bad", [[0.0, 0.0], [math.nan, 1.0], [math.inf, 1.0], [1.0, 2.0, 3.0]])
 def test_embeddings_that_cannot_be_compared_are_refused(bad: list[float]) -> None:
     accepted = NearDuplicates()
