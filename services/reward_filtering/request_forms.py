@@ -19,8 +19,8 @@ QUOTED = re.compile(r"\"[^\"]*\"|\u201c[^\u201c\u201d]*\u201d|\u00ab[^\u00ab\u00
 
 _SENTENCE = re.compile(
     # A full stop does not end a sentence after a number of a list or an abbreviation. Counts are
-    # bounded so that no text takes quadratic time.
-    r"[^\n]*?(?:(?<!\b\d)(?<!\b\d\d)(?<!\bDr)(?<!\bMr)(?<!\bMs)(?<!\bMrs)(?<!\be\.g)(?<!\bi\.e)"
+    # bounded so that no text takes quadratic time, and a sign is asked for before what it follows.
+    r"[^\n]*?(?:(?=[.!?\u2026\u037e])(?<!\b\d)(?<!\b\d\d)(?<!\bDr)(?<!\bMr)(?<!\bMs)(?<!\bMrs)(?<!\be\.g)(?<!\bi\.e)"
     r"[.!?\u2026\u037e]{1,5}[\"')\]\u201d\u00bb*]{0,4}(?=\s|$)|[\u3002\uff01\uff1f\u061f]+|\n|$)"
 )
 

@@ -1,5 +1,6 @@
 """The rules of the static stage: what can be told of a text without a model (not its language)."""
 
+import operator
 import re
 import unicodedata
 from collections import Counter
@@ -63,6 +64,8 @@ _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\u
 _TOKEN = re.compile(f"[{_UNSPACED}]|[^\\s{_UNSPACED}]+")
 
 
+_ASCII_SIGNS = "".join(chr(code) for code in range(128) if not chr(code).isalnum())
+
 # A digit in Python's sense has a decimal value in every script.
 _OTHER_DIGIT = re.compile(r"(?![0-9])\d")
 
@@ -73,6 +76,9 @@ def _ascii_digit(digit: re.Match[str]) -> str:
 
 def _bare(token: str) -> str:
     """Return a token without what is no letter, digit or mark at its ends."""
+    # What is alphanumeric is exactly what is a letter or a digit: most tokens are bare already.
+    if token[0].isalnum() and token[-1].isalnum():
+        return token
     start, end = 0, len(token)
     while start < end and unicodedata.category(token[start])[0] not in "LNM":
         start += 1
@@ -87,9 +93,10 @@ def words(text: str) -> list[str]:
     In scripts without spaces each character counts as a word. The digits of every script become
     0 to 9: NFKC maps full-width ones only.
     """
-    folded = text.casefold()
-    if not text.isascii():
-        folded = _OTHER_DIGIT.sub(_ascii_digit, unicodedata.normalize("NFKC", text).casefold())
+    if text.isascii():
+        tokens = text.lower().split()
+        return [word for token in tokens if (word := token.strip(_ASCII_SIGNS))]
+    folded = _OTHER_DIGIT.sub(_ascii_digit, unicodedata.normalize("NFKC", text).casefold())
     found = (_bare(token) for token in _TOKEN.findall(folded))
     return [word for word in found if word]
 
@@ -103,13 +110,14 @@ def _windows(length: int) -> Iterator[slice]:
 
 def _repeats(found: list[str]) -> list[bool]:
     """Tell of each word whether it stands in a run that came within the window before it."""
-    before: dict[tuple[str, ...], int] = {}
     repeated = [False] * len(found)
-    for start in range(len(found) - LOOP_GRAM + 1):
-        end = start + LOOP_GRAM
-        gram = tuple(found[start:end])
+    grams = list(zip(*(found[offset:] for offset in range(LOOP_GRAM)), strict=False))
+    if len(set(grams)) == len(grams):
+        return repeated
+    before: dict[tuple[str, ...], int] = {}
+    for start, gram in enumerate(grams):
         if start - before.get(gram, -LOOP_WINDOW - 1) <= LOOP_WINDOW:
-            repeated[start:end] = [True] * LOOP_GRAM
+            repeated[start : start + LOOP_GRAM] = [True] * LOOP_GRAM
         before[gram] = start
     return repeated
 
@@ -117,12 +125,15 @@ def _repeats(found: list[str]) -> list[bool]:
 def _cycling(found: list[str]) -> int:
     """Return the most words in a row that go round in one cycle, three times or more."""
     most = 0
-    for cycle in range(1, min(LONGEST_CYCLE, len(found) // 3) + 1):
-        run = 0
-        for word, earlier in zip(found[cycle:], found, strict=False):
-            run = run + 1 if word == earlier else 0
-            if run >= 2 * cycle:
-                most = max(most, run + cycle)
+    # From the second time on, each word of a cycle is one that stood there before.
+    known = len(found) - len(set(found))
+    for cycle in range(1, min(LONGEST_CYCLE, len(found) // 3, known // 2) + 1):
+        equal = list(map(operator.eq, found[cycle:], found))
+        if sum(equal) < 2 * cycle:
+            continue
+        run = max(map(len, bytes(equal).split(b"\0")))
+        if run >= 2 * cycle:
+            most = max(most, run + cycle)
     return most
 
 

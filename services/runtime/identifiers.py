@@ -54,6 +54,11 @@ _RULES: tuple[tuple[str, Callable[[str], Iterable[Span]]], ...] = (
 )
 """In order of precedence: what an earlier rule found is hidden from the later ones."""
 
+_OF_DIGITS = frozenset({"id", "birth date", "phone", "address"})
+"""Kinds that a text without any digit has none of: half of the time that a look takes."""
+
+_DIGIT = re.compile(r"\d")
+
 _REPEATS: Mapping[str, re.Pattern[str]] = {"id": TOKENS, "phone": NUMBERS, "birth date": DATES}
 """Kinds found by the words before them; once known, they are found without these words too."""
 
@@ -157,8 +162,9 @@ def _find(text: str, names: Sequence[str], kept: Sequence[str]) -> list[Identifi
     passed_over = sorted({*PLACEHOLDERS.values(), *filter(None, kept)}, key=len, reverse=True)
     literals = re.compile("|".join(map(re.escape, passed_over)))
     left = _hidden(text, [match.span() for match in literals.finditer(text)])
+    digits = _DIGIT.search(text) is not None
     rules: tuple[tuple[str, Callable[[str], Iterable[Span]]], ...] = (
-        *_RULES,
+        *(rule for rule in _RULES if digits or rule[0] not in _OF_DIGITS),
         ("name", partial(given_names, names=names)),
         ("titled name", titled_names),
     )

@@ -52,6 +52,46 @@ def test_any_text_can_be_asked_about(text: str) -> None:
     assert len(words(text)) <= len(text) * 18  # one character can decompose into 18
 
 
+@given(st.text(st.characters(max_codepoint=127), max_size=60))
+def test_words_of_plain_text_are_those_of_any_text(text: str) -> None:
+    # One letter beyond ASCII, and every rule of Unicode is applied.
+    assert [*words(text), "\u00e9"] == words(f"{text} \u00e9")
+
+
+def plainly_repetitive(found: list[str]) -> bool:
+    """Tell of at least 10 words in one line, by trying all there is, whether they run in a loop."""
+    cycling = 0
+    for start in range(len(found)):
+        for cycle in range(1, 34):
+            end = start + cycle
+            while end < len(found) and found[end] == found[end - cycle]:
+                end += 1
+            cycling = max(cycling, end - start if end - start >= 3 * cycle else 0)
+    if cycling >= 30 or (cycling >= 10 and 2 * cycling > len(found)):
+        return True
+    repeated = set[int]()
+    for start in range(len(found) - 11):
+        for before in range(max(0, start - 100), start):
+            if found[before : before + 12] == found[start : start + 12]:
+                repeated.update(range(start, start + 12))
+    for first in {*range(0, max(1, len(found) - 99), 100), max(0, len(found) - 100)}:
+        window = found[first : first + 100]
+        if len(set(window)) < 0.15 * len(window):
+            return True
+        if sum(place in repeated for place in range(first, first + 100)) > 0.35 * len(window):
+            return True
+    return False
+
+
+@given(st.integers(2, 40), st.integers(1, 40), st.integers(1, 4), st.integers(0, 60), st.randoms())
+def test_a_loop_is_what_a_search_for_all_repeats_finds(
+    vocabulary: int, cycle: int, rounds: int, more: int, rng: random.Random
+) -> None:
+    some = [str(rng.randrange(vocabulary)) for _ in range(10 + cycle + more)]
+    found = some[:more] + some[more : more + cycle] * rounds + some[more + cycle :]
+    assert is_repetitive(" ".join(found)) == plainly_repetitive(found)
+
+
 @pytest.mark.parametrize(
     "text",
     ["a" + "." * 200_000 + "a", "?" * 200_000 + "a", "\u00ab" * 200_000, "```" + " \n" * 100_000],

@@ -200,3 +200,18 @@ def test_an_identifier_survives_in_another_spelling(text: str, rewrite: str) -> 
 
     assert surviving(found, rewrite) == found != []
     assert surviving(found, "Someone bakes bread and can be reached at noon.") == []
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            "born on May id passport number Main Street @ana_k www.example.org ana@example.org call"
+            " me Dr. Silva rue Victor :: fe80::ab Postfach, 12 3.4.1999 555 0142".split()
+        ),
+        max_size=12,
+    )
+)
+def test_a_digit_far_away_changes_nothing_of_what_is_found(parts: list[str]) -> None:
+    text = " ".join(parts)
+    distant = f"{text}\n{'quite so, ' * 30}7"
+    assert find_identifiers(distant) == find_identifiers(text)
