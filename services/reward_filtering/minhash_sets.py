@@ -9,10 +9,12 @@ a library that brings scientific ones along: 41 MB of memory, and half a second 
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+from services.reward_filtering.growing_matrix import Rows
 
 PERMUTATIONS = 64
 """Hash values of a signature: its estimate of a similarity J is off by sqrt(J (1 - J) / 64)."""
@@ -49,40 +51,6 @@ def jaccards(one: UInt32s, others: Sequence[UInt32s]) -> npt.NDArray[np.float64]
     common = np.add.reduceat((one[places] == joined).astype(np.int64), starts)
     shared: npt.NDArray[np.float64] = common / (one.size + sizes - common)
     return shared
-
-
-class Rows(Generic[T]):
-    """A matrix that grows by rows, its room by a quarter at a time."""
-
-    def __init__(self, width: int, dtype: type[T], order: Literal["C", "F"] = "C") -> None:
-        """Prepare for rows.
-
-        Args:
-            width: Elements of a row.
-            dtype: Their type.
-            order: "C" when rows are read one by one, "F" when all are compared column by column.
-        """
-        self._room: npt.NDArray[T] = np.empty((8, width), dtype, order)
-        self._order = order
-        self._size = 0
-
-    def __len__(self) -> int:
-        return self._size
-
-    @property
-    def filled(self) -> npt.NDArray[T]:
-        """The rows that were added, in order."""
-        return self._room[: self._size]
-
-    def append(self, row: npt.NDArray[T]) -> None:
-        """Add a row."""
-        if self._size == len(self._room):
-            size = self._size + max(8, self._size // 4)
-            grown = np.empty((size, self._room.shape[1]), self._room.dtype, self._order)
-            grown[: self._size] = self._room
-            self._room = grown
-        self._room[self._size] = row
-        self._size += 1
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from services.reward_filtering.minhash_sets import Rows
+from services.reward_filtering.growing_matrix import Rows
 
 FARTHEST = 2.0
 """Distance when there is nothing to compare with: that of opposite vectors."""
