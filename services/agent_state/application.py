@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
@@ -34,7 +35,7 @@ from services.runtime.errors import Rejected
 from services.runtime.ids import derived_id
 from services.runtime.journal import ModelJournal, UnitOfWork
 from services.runtime.metrics import SocietyMetrics
-from services.runtime.ports import ChatRequest, Embedder, Message, Record
+from services.runtime.ports import ChatRequest, Embedder, Embeddings, Message, Record
 from services.runtime.prompts import Prompt
 from services.runtime.state import Changelog
 from services.runtime.vectors import quantised
@@ -168,7 +169,7 @@ class Society:
         return list(await asyncio.gather(*acting))
 
     async def _action(
-        self, turn: Turn, query: list[float], step: int, unit: UnitOfWork
+        self, turn: Turn, query: Sequence[float], step: int, unit: UnitOfWork
     ) -> Action | None:
         agent = turn.agent
         prompt = self._prompts["act"].render(
@@ -223,7 +224,7 @@ class Society:
         text = one_line(await self._text(unit, agent, "memory", prompt, 100))
         return replace(agent, memory_summary=text or agent.memory_summary)
 
-    async def _vectors(self, texts: list[str]) -> list[list[float]]:
+    async def _vectors(self, texts: list[str]) -> Embeddings:
         """Return the embeddings; empty ones, which are like nothing, when the model refuses.
 
         Many observations at once may be longer than the model takes: the group goes on with what

@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import structlog
@@ -59,7 +59,7 @@ class Planner(Overview):
         self._embedder = embedder
         self._patience = reuse_after_seconds
         self._clock = clock
-        self._queries: dict[str, list[float]] = {}
+        self._queries: dict[str, Sequence[float]] = {}
         """Directions of requirements by their text; empty where the embedder refuses."""
         self._learnt: dict[str, tuple[Requirement, ...]] = {}
         """Requirements of datasets whose directions are known."""

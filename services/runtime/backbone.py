@@ -16,7 +16,7 @@ from services.runtime.models import HttpModels
 from services.runtime.ownership import Ownership
 from services.runtime.partitions import partition_of
 from services.runtime.peers import Peers, new_replica
-from services.runtime.ports import ChatAnswer, ChatRequest, Clock, Delivery, Role
+from services.runtime.ports import ChatAnswer, ChatRequest, Clock, Delivery, Embeddings, Role
 from services.runtime.refusals import ProbedModel
 from services.runtime.settings import Settings
 
@@ -123,6 +123,6 @@ class _LateModels:
         """Return what is asked of the server of `role`, as of its last word."""
         return self._there().demand(role)
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Return one vector per text; see `ports.Embedder`."""
         return await self._there().embed(texts)

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
 from services.runtime.errors import Rejected
+from services.runtime.ports import Embeddings
 
-Vectors = list[list[float]]
-Embed = Callable[[Sequence[str]], Awaitable[Vectors]]
-_Asked = tuple[Sequence[str], "asyncio.Future[Vectors]"]
+Embed = Callable[[Sequence[str]], Awaitable[Embeddings]]
+_Asked = tuple[Sequence[str], "asyncio.Future[Embeddings]"]
 
 AT_ONCE = 4
 """Requests under way; who comes then waits for one of them to end, with all others who came."""
@@ -29,14 +29,14 @@ class EmbeddingBatches:
         self._waiting: deque[_Asked] = deque()
         self._senders: set[asyncio.Task[None]] = set()
 
-    async def embed(self, texts: Sequence[str]) -> Vectors:
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Return one vector per text.
 
         Raises:
             Rejected: the server cannot embed these texts; others' do not matter.
             Retryable: it gave no answer.
         """
-        turn: asyncio.Future[Vectors] = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[Embeddings] = asyncio.get_running_loop().create_future()
         self._waiting.append((texts, turn))
         if len(self._senders) < AT_ONCE:
             sender = asyncio.create_task(self._send(), name="embeddings")
@@ -92,6 +92,6 @@ class EmbeddingBatches:
                     turn.set_result(own)
 
 
-def _fail(turn: asyncio.Future[Vectors], error: Exception) -> None:
+def _fail(turn: asyncio.Future[Embeddings], error: Exception) -> None:
     if not turn.done():
         turn.set_exception(error)

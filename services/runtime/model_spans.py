@@ -14,11 +14,11 @@ import orjson
 from opentelemetry.trace import Span, SpanKind
 
 from services.runtime import tracing
-from services.runtime.ports import ChatAnswer, ChatRequest, Role
+from services.runtime.ports import ChatAnswer, ChatRequest, Embeddings, Role
 
 M = TypeVar("M")
 Chat = Callable[[M, Role, str, ChatRequest], Coroutine[Any, Any, ChatAnswer]]
-Embed = Callable[[M, Sequence[str]], Coroutine[Any, Any, list[list[float]]]]
+Embed = Callable[[M, Sequence[str]], Coroutine[Any, Any, Embeddings]]
 
 _PROVIDER = "openai"
 """Whose protocol is spoken: who made the model is not known here."""
@@ -51,12 +51,12 @@ def traced_embed(ask: Embed[M]) -> Embed[M]:
     """Return a method `embed` likewise; texts of several callers may share a request."""
 
     @functools.wraps(ask)
-    def embed(models: M, texts: Sequence[str]) -> Coroutine[Any, Any, list[list[float]]]:
+    def embed(models: M, texts: Sequence[str]) -> Coroutine[Any, Any, Embeddings]:
         if tracing.current() is None or not texts:
             return ask(models, texts)
         return spanned(models, texts)
 
-    async def spanned(models: M, texts: Sequence[str]) -> list[list[float]]:
+    async def spanned(models: M, texts: Sequence[str]) -> Embeddings:
         with tracing.child("embeddings", SpanKind.CLIENT) as span:
             if span is not None:
                 span.set_attributes(

@@ -16,7 +16,7 @@ from services.runtime.endpoints import Endpoint, told
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.http_client import BadResponse, HttpClient
 from services.runtime.metrics import ModelMetrics
-from services.runtime.ports import ChatAnswer, ChatRequest, Role
+from services.runtime.ports import ChatAnswer, ChatRequest, Embeddings, Role
 from services.runtime.request_echoes import without_request
 from services.runtime.wire import (
     chat_body,
@@ -133,7 +133,7 @@ class HttpModels:
         return answer
 
     @model_spans.traced_embed
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Return one vector per text; see `ports.Embedder`.
 
         Raises:
@@ -142,7 +142,7 @@ class HttpModels:
         """
         return await self._embeddings.embed(texts) if texts else []
 
-    async def _embed(self, texts: Sequence[str]) -> list[list[float]]:
+    async def _embed(self, texts: Sequence[str]) -> Embeddings:
         body = embedding_body(self._endpoints["embedding"].model, texts)
         vectors = await self._call("embedding", "embed", "/v1/embeddings", body, parse_embeddings)
         if len(vectors) != len(texts):

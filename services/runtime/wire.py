@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -10,7 +11,7 @@ import numpy as np
 import orjson
 
 from services.runtime.errors import Retryable
-from services.runtime.ports import ChatAnswer, ChatRequest, Completion
+from services.runtime.ports import ChatAnswer, ChatRequest, Completion, Embeddings
 
 T = TypeVar("T")
 
@@ -77,7 +78,7 @@ def embedding_body(model: str, texts: Sequence[str]) -> dict[str, Any]:
     return {"model": model, "input": list(texts), "encoding_format": "base64"}
 
 
-def parse_embeddings(fields: Mapping[str, Any]) -> list[list[float]]:
+def parse_embeddings(fields: Mapping[str, Any]) -> Embeddings:
     """Return the vectors in the order of their texts.
 
     Raises:
@@ -87,16 +88,16 @@ def parse_embeddings(fields: Mapping[str, Any]) -> list[list[float]]:
     return [_vector(item["embedding"]) for item in data]
 
 
-def _vector(given: Any) -> list[float]:
+def _vector(given: Any) -> Sequence[float]:
     """Return a vector that came as base64 of float32 or, from servers without that, as numbers."""
     if isinstance(given, str):
-        array = np.frombuffer(base64.b64decode(given, validate=True), dtype="<f4")
+        numbers = np.frombuffer(base64.b64decode(given, validate=True), dtype="<f4")
     else:
-        array = np.asarray(_typed(given, list))
-    if array.ndim != 1 or array.dtype.kind not in "fi" or not np.isfinite(array).all():
+        numbers = np.asarray(_typed(given, list))
+    if numbers.ndim != 1 or numbers.dtype.kind not in "fi" or not np.isfinite(numbers).all():
         raise TypeError("an embedding that is no list of finite numbers")
-    vector: list[float] = array.astype(np.float64).tolist()
-    return vector
+    code = "f" if isinstance(given, str) else "d"
+    return array(code, numbers.astype(code).tobytes())
 
 
 def classify_body(model: str, request: ChatRequest) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from services.runtime.embedding_batches import AT_ONCE, TEXTS, EmbeddingBatches
 from services.runtime.errors import Rejected, Retryable
+from services.runtime.ports import Embeddings
 
 
 class Server:
@@ -54,7 +55,7 @@ def test_each_caller_gets_the_vectors_of_its_texts_and_only_its_own_failures(
     asyncio.run(run())
 
 
-async def busy(server: Server, batches: EmbeddingBatches) -> list[asyncio.Task[list[list[float]]]]:
+async def busy(server: Server, batches: EmbeddingBatches) -> list[asyncio.Task[Embeddings]]:
     """Have as many requests under way as there may be."""
     calls = []
     for number in range(AT_ONCE):
