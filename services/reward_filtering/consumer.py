@@ -119,6 +119,8 @@ class FilteringConsumer:
 
     async def _order_of(self, candidate: InstructionGenerated) -> None:
         """Wait for the order of a candidate; without it, judging refuses the candidate."""
+        if candidate.dataset in self._filtering.datasets:
+            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._order_seconds):
                 while candidate.dataset not in self._filtering.datasets:

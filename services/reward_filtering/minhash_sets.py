@@ -117,7 +117,9 @@ class MinHashSets(Generic[T]):
         differing = np.add.reduce(unequal.view(np.uint8), axis=1, dtype=np.uint8)
         best = min([int(differing.min()), *(found for found, _ in to.likely[:1])])
         most = min(int(best + MARGIN * PERMUTATIONS), PERMUTATIONS - 1)
-        fresh = np.flatnonzero(differing <= most)
+        # Of equally likely ones the first stay.
+        room = to.likely[-1][0] - 1 if len(to.likely) == COMPARED else most
+        fresh = np.flatnonzero(differing <= min(most, room))
         if len(fresh) > COMPARED:
             fresh = fresh[np.argsort(differing[fresh], kind="stable")[:COMPARED]]
         if not fresh.size:

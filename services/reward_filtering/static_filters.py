@@ -147,7 +147,7 @@ def is_repetitive(text: str) -> bool:
     repeats by nature: only the rule for lines holds for it.
     """
     lines = [line.strip() for line in text.splitlines() if len(line.split()) >= 3]
-    if lines:
+    if len(lines) > LINE_COUNT:
         most = max(Counter(lines).values())
         if most > LINE_COUNT and most > LINE_SHARE * len(lines):
             return True

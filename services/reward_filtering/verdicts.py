@@ -61,21 +61,22 @@ def reward_from_logprobs(
     Returns:
         Log-odds in nats, or None when no token says yes or no.
     """
-    listed = {
-        token: min(max(value, LEAST_LOGPROB), 0.0)
+    listed = [
+        (_word(token), min(max(value, LEAST_LOGPROB), 0.0))
         for token, value in logprobs.items()
         if not math.isnan(value)
-    }
+    ]
     sides: list[float | None] = []
     for wanted in (yes, no):
         named = {word.casefold() for word in wanted}
-        found = [value for token, value in listed.items() if _word(token) in named]
+        found = [value for word, value in listed if word in named]
         sides.append(_log_sum_exp(found) if found else None)
     for_yes, for_no = sides
     if for_yes is None and for_no is None:
         return None
-    rest = max(1.0 - math.fsum(math.exp(value) for value in listed.values()), LEAST_REST)
-    bound = min(min(listed.values()), math.log(rest))
+    values = [value for _, value in listed]
+    rest = max(1.0 - math.fsum(map(math.exp, values)), LEAST_REST)
+    bound = min(min(values), math.log(rest))
     return (bound if for_yes is None else for_yes) - (bound if for_no is None else for_no)
 
 
