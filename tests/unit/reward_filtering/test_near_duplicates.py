@@ -248,4 +248,4 @@ def test_memory_of_an_entry() -> None:
     used = tracemalloc.get_traced_memory()[0] / count
     tracemalloc.stop()
     print(f"near duplicates: {used:.0f} bytes an entry")
-    assert used < 2000
+    assert used < 1800
