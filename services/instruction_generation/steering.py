@@ -101,6 +101,8 @@ class Outcomes:
     A pure function of them. `steer` says what counts, one of `services.kinds.STEERS`.
     """
 
+    verdicts: int = 0
+    """How many were taken in: what is told here changes with this number only."""
     _traits: defaultdict[Hashable, _Tally] = field(default_factory=_tallies)
     _strata: defaultdict[Hashable, _Tally] = field(default_factory=_tallies)
     _sums: RequirementSums = field(default_factory=RequirementSums)
@@ -113,6 +115,7 @@ class Outcomes:
         """Take in a verdict."""
         if sample.reason in NO_FAULT:
             return
+        self.verdicts += 1
         self._logs.clear()
         learnability = sample.scores.get("learnability", 0.0)
         learnt = sample.accepted * min(1.0, learnability / MOST_LEARNABLE)
