@@ -239,6 +239,34 @@ def test_uses_are_the_larger_of_claims_and_verdicts_whenever_the_scenario_comes(
     assert (found[1] in judged, found[2]) == (False, 0)
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(("add", "use", "judge", "forget")),
+            st.integers(0, 3),
+            st.integers(0, 2),
+        ),
+        max_size=40,
+    )
+)
+def test_there_is_a_fresh_pair_as_long_as_one_is_found(ops: list[tuple[str, int, int]]) -> None:
+    shelf = RegionLibrary()
+    for op, number, agent in ops:
+        name = f"s{number}"
+        if op == "add":
+            shelf.add(scenario(name, number))
+        elif op == "use":
+            shelf.use("d", name, f"{name}{agent}")
+        elif op == "judge":
+            shelf.judge("d", name, f"{name}{agent}")
+        else:
+            shelf.forget_claims("d")
+        for dataset in ("d", "other"):
+            for uses in range(USES_PER_PAIR):
+                found = shelf.best_pair(dataset, (1.0, 0.0), uses)
+                assert shelf.has_pair(dataset, uses) is (found is not None)
+
+
 def test_a_scenario_without_a_direction_is_relevant_to_nothing() -> None:
     shelf = RegionLibrary()
     for each in (replace(scenario("a", 1), embedding=()), scenario("b", 1, 0.6, 0.8)):
