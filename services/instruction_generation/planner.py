@@ -5,7 +5,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 
@@ -17,7 +17,6 @@ from services.instruction_generation.domain import (
     GroupClaims,
     Progress,
     candidate_id,
-    claims_at_once,
     claims_key,
     pair_key,
     pair_of,
@@ -28,23 +27,13 @@ from services.instruction_generation.knobs import weights
 from services.instruction_generation.orders import grown, is_settled, rebalanced
 from services.instruction_generation.overview import Overview
 from services.instruction_generation.quotas import StratumProgress, divide
+from services.instruction_generation.work_shares import WorkShares
 from services.runtime.errors import Rejected
 from services.runtime.ids import derived_seed
 from services.runtime.ports import Delivery, Embedder
 from services.runtime.state import Changelog
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Shares:
-    """What each stratum of a dataset gets beside an equal share."""
-
-    version: int
-    """Of the view for which they were found valid."""
-    basis: tuple[int, list[str], int, str]
-    """What they follow from: number of verdicts, strata that are filling, seed and steer."""
-    shares: dict[str, float]
 
 
 class Planner(Overview):
@@ -76,10 +65,7 @@ class Planner(Overview):
         self._learnt: dict[str, tuple[Requirement, ...]] = {}
         """Requirements of datasets whose directions are known."""
         self._embedding = asyncio.Lock()
-        self._largest = (-1, 0.0)
-        """Version of the view, and the largest weight of a dataset that is worked on."""
-        self._shares: dict[str, _Shares] = {}
-        """By dataset."""
+        self._shares = WorkShares(self)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """By stratum: one plan or end of a claim after the other."""
 
@@ -169,7 +155,7 @@ class Planner(Overview):
             or self._may_use_again(progress, society_rests)
             or self._learnt.get(dataset) is not order.requirements
         ):
-            return progress.wanted(self._at_once(order, stratum)) > 0
+            return progress.wanted(self._shares.at_once(order, stratum)) > 0
         self._note_waiting(progress)
         return False
 
@@ -184,36 +170,10 @@ class Planner(Overview):
         if progress.waiting_since is None and not progress.in_work and progress.room > 0:
             progress.waiting_since = self._clock()
 
-    def _at_once(self, order: DatasetDeclared, stratum: str) -> int:
-        """Return how many candidates of a stratum of a dataset that wants some may be in work.
-
-        What has nothing to work on takes nothing from the share of the others.
-        """
-        if self._largest[0] != self.version:
-            weights = [each.weight for each in self.active() if self.is_filling(each)]
-            self._largest = (self.version, max(weights, default=0.0))
-        at_once = claims_at_once(order.weight, max(order.weight, self._largest[1]))
-        return max(1, math.floor(at_once * self._share(order, stratum)))
-
-    def _share(self, order: DatasetDeclared, stratum: str) -> float:
-        """Return what a stratum gets of the work on its dataset, beside an equal share."""
-        name = order.dataset
-        known = self._shares.get(name)
-        if known is None or known.version != self.version:
-            # Many events, as new scenarios, change nothing of what shares are drawn from.
-            basis = (self.outcomes[name].verdicts, self.filling(name), order.seed, order.steer)
-            if known is not None and known.basis == basis:
-                shares = known.shares
-            else:
-                seed = derived_seed("shares", name, order.seed)
-                shares = self.outcomes[name].shares(basis[1], seed, order.steer)
-            known = self._shares[name] = _Shares(self.version, basis, shares)
-        return known.shares.get(stratum, 1.0)
-
     def _choose(self, dataset: DatasetDeclared, stratum: str, society_rests: bool) -> list[Claim]:
         name, library = dataset.dataset, self.libraries[stratum]
         progress = self.progress[name][stratum]
-        wanted = progress.wanted(self._at_once(dataset, stratum))
+        wanted = progress.wanted(self._shares.at_once(dataset, stratum))
         uses = library.least_uses(name) if self._may_use_again(progress, society_rests) else 0
         chosen: list[Claim] = []
         # Asked of the library first: most of the time there is nothing fresh.
