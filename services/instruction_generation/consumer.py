@@ -155,6 +155,8 @@ class GenerationConsumer:
             return await self._steer(society_rests) or claimed
 
     async def _claim(self, dataset: str, stratum: str, society_rests: bool = False) -> bool:
+        if not self._planner.may_claim(dataset, stratum, society_rests):
+            return False
         claiming = self._planner.claim(dataset, stratum, society_rests)
         claims = await self._writing.run(stratum_key(dataset, stratum), claiming)
         self.backlog.add(claims or ())

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Literal
 
 from services.events import Requirement, Usage
@@ -108,14 +107,6 @@ def stratum_of(key: str) -> tuple[str, str]:
     return parts[0], parts[1]
 
 
-def acceptance_rate(accepted: int, judged: int) -> Fraction:
-    """Return the share of candidates expected to be accepted: the mean of a Beta(2, 1) posterior.
-
-    The prior is hopeful: claiming too few costs a round of waiting, too many costs model calls.
-    """
-    return Fraction(accepted + 2, judged + 3)
-
-
 def claims_at_once(weight: float, largest: float) -> int:
     """Return how many candidates of a stratum may be claimed and not judged at once, on average.
 
@@ -153,8 +144,13 @@ class Progress:
 
     @property
     def needed(self) -> int:
-        """Candidates that fill the room at the acceptance rate so far."""
-        return math.ceil(self.room / acceptance_rate(self.accepted, self.judged))
+        """Candidates that fill the room at the acceptance rate so far.
+
+        The expected rate is the mean of a Beta(2, 1) posterior, (accepted + 2) / (judged + 3). The
+        prior is hopeful: claiming too few costs a round of waiting, too many costs model calls.
+        """
+        # Rounded up exactly: in integers, which take a tenth of the time of fractions.
+        return -(-self.room * (self.judged + 3) // (self.accepted + 2))
 
     @property
     def in_work(self) -> int:

@@ -44,6 +44,8 @@ class RegionLibrary:
         """By dataset: pairs of known scenarios that were used."""
         self._totals: dict[str, Vector] = {}
         """By dataset: uses of each scenario. The arrays have room to grow."""
+        self._spent: Counter[str] = Counter()
+        """By dataset: scenarios without a pair that was never used."""
 
     def add(self, scenario: ScenarioExtracted) -> bool:
         """Take in a scenario; False when it is here already, or nobody takes part in it."""
@@ -90,6 +92,7 @@ class RegionLibrary:
         self._uses[dataset].claimed.clear()
         self._used_pairs[dataset] = 0
         self._totals[dataset] = self._agents * 0
+        self._spent[dataset] = 0
         for scenario in self.scenarios:
             self._count(dataset, scenario)
 
@@ -103,8 +106,10 @@ class RegionLibrary:
         uses = self._uses[dataset].of(scenario_id, agent_id)
         if place is None or uses == before:
             return
-        self._totals[dataset] = self._totals_of(dataset)
-        self._totals[dataset][place] += uses - before
+        totals = self._totals[dataset] = self._totals_of(dataset)
+        fresh = totals[place] < self._agents[place]
+        totals[place] += uses - before
+        self._spent[dataset] += int(fresh) - int(totals[place] < self._agents[place])
         self._used_pairs[dataset] += not before
 
     def _totals_of(self, dataset: str) -> Vector:
@@ -123,6 +128,8 @@ class RegionLibrary:
 
     def has_pair(self, dataset: str, uses: int = 0) -> bool:
         """Return whether a pair was used `uses` times or less: whether `best_pair` finds one."""
+        if not uses:  # Asked at each event.
+            return self._spent[dataset] < len(self.scenarios)
         return bool(self._open(dataset, uses).any())
 
     def _open(self, dataset: str, uses: int) -> npt.NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from services.events import DatasetDeclared, FilterSpec, Grant
 from services.events.filters import overridden
+from services.instruction_generation.domain import Progress
 from services.instruction_generation.knobs import (
     Knobs,
     check_benign,
@@ -166,6 +167,22 @@ def grown(dataset: DatasetDeclared, accepted: int, regions: Mapping[str, int]) -
     if not dataset.continuous or not regions or 2 * (dataset.size - accepted) >= chunk:
         return dataset
     return extended(dataset, chunk, regions)
+
+
+def is_settled(dataset: DatasetDeclared, strata: Mapping[str, Progress]) -> bool:
+    """Return whether `rebalanced` changes nothing, whatever else it is told of the strata.
+
+    All is dealt out, and no stratum is full: so it is after most events.
+    """
+    grants = {grant.stratum: (grant.granted, grant.recall) for grant in dataset.grants}
+    held = 0
+    for stratum, each in strata.items():
+        if each.room <= 0 or each.released > each.recall:
+            return False
+        if grants.get(stratum) != (each.granted, each.recall):
+            return False
+        held += each.granted - each.released
+    return held >= dataset.size
 
 
 def rebalanced(dataset: DatasetDeclared, strata: Mapping[str, StratumProgress]) -> DatasetDeclared:

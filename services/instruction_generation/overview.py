@@ -5,6 +5,7 @@ All of it comes from topics that every replica reads whole; events may come more
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 from services.events import (
@@ -190,13 +191,14 @@ class Overview:
             if progress.room > 0 and not self.is_dry(dataset, stratum)
         ]
 
-    def is_hungry(self, region: str) -> bool:
-        """Return whether a dataset that wants more samples has not enough material in a region."""
+    def is_hungry(self, region: str, active: Iterable[DatasetDeclared]) -> bool:
+        """Return whether one of the `active` datasets has not enough material in a region."""
         library = self.libraries[region]
-        return any(
-            not is_sated(self.progress[name][region], library.unused_pairs(name))
-            for name in (order.dataset for order in self.active())
-        )
+        for order in active:
+            unused = library.unused_pairs(order.dataset)
+            if not is_sated(self.progress[order.dataset][region], unused):
+                return True
+        return False
 
     def scenario(self, scenario_id: str) -> ScenarioExtracted:
         """Return a scenario of any region.

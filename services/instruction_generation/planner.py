@@ -15,8 +15,8 @@ from services.instruction_generation.domain import (
     KEPT,
     Claim,
     GroupClaims,
+    Progress,
     candidate_id,
-    claims_at_once,
     claims_key,
     pair_key,
     pair_of,
@@ -24,9 +24,10 @@ from services.instruction_generation.domain import (
     stratum_of,
 )
 from services.instruction_generation.knobs import weights
-from services.instruction_generation.orders import grown, rebalanced
+from services.instruction_generation.orders import grown, is_settled, rebalanced
 from services.instruction_generation.overview import Overview
 from services.instruction_generation.quotas import StratumProgress, divide
+from services.instruction_generation.work_shares import WorkShares
 from services.runtime.errors import Rejected
 from services.runtime.ids import derived_seed
 from services.runtime.ports import Delivery, Embedder
@@ -64,10 +65,7 @@ class Planner(Overview):
         self._learnt: dict[str, tuple[Requirement, ...]] = {}
         """Requirements of datasets whose directions are known."""
         self._embedding = asyncio.Lock()
-        self._largest = (-1, 0.0)
-        """Version of the view, and the largest weight of a dataset that is worked on."""
-        self._shares: dict[str, tuple[int, dict[str, float]]] = {}
-        """By dataset: version of the view, and what each stratum gets beside an equal share."""
+        self._shares = WorkShares(self)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """By stratum: one plan or end of a claim after the other."""
 
@@ -126,17 +124,15 @@ class Planner(Overview):
         when nothing fresh has come for long, or can come any more, and for the last few samples,
         for which the stratum would have to live through another window.
         """
-        key, progress = stratum_key(dataset, stratum), self.progress[dataset][stratum]
-        if not self.owns(key) or not self._at_once(dataset, stratum):
-            progress.waiting_since = None
+        if not self.may_claim(dataset, stratum, society_rests):
             return []
-        if progress.wanted(self._at_once(dataset, stratum)):
-            await self._learn_directions(self.datasets[dataset])
+        await self._learn_directions(self.datasets[dataset])
+        key = stratum_key(dataset, stratum)
         async with self._locks[key]:
-            at_once = self._at_once(dataset, stratum)
-            if not self.owns(key) or not at_once:
+            order = self.datasets[dataset]
+            if not self.owns(key) or not self.wants(order):
                 return []  # The lock was awaited.
-            chosen = self._choose(self.datasets[dataset], stratum, at_once, society_rests)
+            chosen = self._choose(order, stratum, society_rests)
             try:
                 await self._write(chosen)
             except BaseException:
@@ -144,39 +140,41 @@ class Planner(Overview):
                 raise
         return chosen
 
-    def _at_once(self, dataset: str, stratum: str) -> int:
-        """Return how many candidates of a stratum may be in work; 0 when its dataset rests.
+    def may_claim(self, dataset: str, stratum: str, society_rests: bool = False) -> bool:
+        """Return whether `claim` may find candidates; takes note of since when a stratum waits.
 
-        What has nothing to work on takes nothing from the share of the others.
+        It is asked of all strata at each event, and most of the time there is nothing fresh: what
+        costs more, the share of the stratum, is only asked for where there is.
         """
-        order = self.datasets.get(dataset)
-        if order is None or not self.wants(order):
-            return 0
-        if self._largest[0] != self.version:
-            weights = [each.weight for each in self.active() if self.is_filling(each)]
-            self._largest = (self.version, max(weights, default=0.0))
-        at_once = claims_at_once(order.weight, max(order.weight, self._largest[1]))
-        return max(1, math.floor(at_once * self._share(order, stratum)))
+        progress, order = self.progress[dataset][stratum], self.datasets.get(dataset)
+        if order is None or not self.wants(order) or not self.owns(stratum_key(dataset, stratum)):
+            progress.waiting_since = None
+            return False
+        if (
+            self.libraries[stratum].has_pair(dataset)
+            or self._may_use_again(progress, society_rests)
+            or self._learnt.get(dataset) is not order.requirements
+        ):
+            return progress.wanted(self._shares.at_once(order, stratum)) > 0
+        self._note_waiting(progress)
+        return False
 
-    def _share(self, order: DatasetDeclared, stratum: str) -> float:
-        """Return what a stratum gets of the work on its dataset, beside an equal share."""
-        name = order.dataset
-        version, shares = self._shares.get(name, (-1, {}))
-        if version != self.version:
-            filling = self.filling(name)
-            seed = derived_seed("shares", name, order.seed)
-            shares = self.outcomes[name].shares(filling, seed, order.steer)
-            self._shares[name] = (self.version, shares)
-        return shares.get(stratum, 1.0)
+    def _may_use_again(self, progress: Progress, society_rests: bool) -> bool:
+        return society_rests or progress.closing or self._is_long_ago(progress.waiting_since)
 
-    def _choose(
-        self, dataset: DatasetDeclared, stratum: str, at_once: int, society_rests: bool
-    ) -> list[Claim]:
+    def _note_waiting(self, progress: Progress) -> None:
+        """Note that a stratum found nothing to use, if it waits for it from now on.
+
+        Until something fresh comes: who had patience once needs it no more.
+        """
+        if progress.waiting_since is None and not progress.in_work and progress.room > 0:
+            progress.waiting_since = self._clock()
+
+    def _choose(self, dataset: DatasetDeclared, stratum: str, society_rests: bool) -> list[Claim]:
         name, library = dataset.dataset, self.libraries[stratum]
         progress = self.progress[name][stratum]
-        wanted = progress.wanted(at_once)
-        again = society_rests or progress.closing or self._is_long_ago(progress.waiting_since)
-        uses = library.least_uses(name) if again else 0
+        wanted = progress.wanted(self._shares.at_once(dataset, stratum))
+        uses = library.least_uses(name) if self._may_use_again(progress, society_rests) else 0
         chosen: list[Claim] = []
         # Asked of the library first: most of the time there is nothing fresh.
         while len(chosen) < wanted and library.has_pair(name, uses):
@@ -205,9 +203,8 @@ class Planner(Overview):
             chosen.append(claim)
         if any(claim.index == 0 for claim in chosen):
             progress.waiting_since = None
-        elif wanted and not chosen and not progress.in_work and progress.waiting_since is None:
-            # From now on, until something fresh comes: who had patience once needs it no more.
-            progress.waiting_since = self._clock()
+        elif not chosen:
+            self._note_waiting(progress)
         return chosen
 
     def _is_long_ago(self, since: float | None) -> bool:
@@ -269,13 +266,17 @@ class Planner(Overview):
         name = dataset.dataset
         judged = self.judged(name)
         patience = max(DRY_PATIENCE, dataset.size // 2)
-        kept = divide(dataset.size, weights(dataset.balance, self.regions)) if self.regions else {}
-        strata = {}
-        for stratum, progress in list(self.progress[name].items()):
+        progresses = self.progress[name]
+        for stratum, progress in progresses.items():
             if not self.is_dry(name, stratum):
                 progress.dry_since = None
             elif progress.dry_since is None:
                 progress.dry_since, progress.dry_at = judged, self._clock()
+        if is_settled(dataset, progresses):
+            return dataset
+        kept = divide(dataset.size, weights(dataset.balance, self.regions)) if self.regions else {}
+        strata = {}
+        for stratum, progress in progresses.items():
             exhausted = progress.dry_since is not None and (
                 society_rests
                 or judged - progress.dry_since >= patience
@@ -296,8 +297,9 @@ class Planner(Overview):
     def appetites(self) -> list[Appetite]:
         """Return what the population topic should say of regions owned here, and does not yet."""
         due = []
+        active = self.active()
         for region in sorted(filter(self.owns, self.regions)):
-            hungry = self.is_hungry(region)
+            hungry = self.is_hungry(region, active)
             if self._wanted.get(region, False) != hungry:
                 reason = "" if hungry else "no dataset needs more scenarios from here"
                 due.append(Appetite(region, hungry, reason))

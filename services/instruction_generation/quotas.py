@@ -62,7 +62,7 @@ class StratumProgress:
 def divide(size: int, weights: Mapping[str, float]) -> dict[str, int]:
     """Divide `size` in proportion to `weights`, by the method of the largest remainder.
 
-    Computed in fractions, so that the parts sum to `size` exactly; of equal remainders the first
+    Computed in integers, so that the parts sum to `size` exactly; of equal remainders the first
     name in alphabetical order goes first. Weights that are all 0 count as equal.
 
     Raises:
@@ -75,16 +75,22 @@ def divide(size: int, weights: Mapping[str, float]) -> dict[str, int]:
     for name, weight in weights.items():
         if not (math.isfinite(weight) and weight >= 0):
             raise ValueError(f"weight {weight} of stratum {name!r}: give a finite number >= 0")
-    shares = {name: Fraction(weight) for name, weight in weights.items()}
+    shares = _whole(weights)
     total = sum(shares.values())
     if not total:
-        shares, total = dict.fromkeys(shares, Fraction(1)), Fraction(len(shares))
-    exact = {name: size * share / total for name, share in shares.items()}
-    parts = {name: math.floor(value) for name, value in exact.items()}
-    by_remainder = sorted(parts, key=lambda name: (parts[name] - exact[name], name))
+        shares, total = dict.fromkeys(shares, 1), len(shares)
+    parts = {name: size * share // total for name, share in shares.items()}
+    by_remainder = sorted(parts, key=lambda name: (-(size * shares[name] % total), name))
     for name in by_remainder[: size - sum(parts.values())]:
         parts[name] += 1
     return parts
+
+
+def _whole(weights: Mapping[str, float]) -> dict[str, int]:
+    """Return integers in exactly the proportions of finite numbers."""
+    ratios = {name: weight.as_integer_ratio() for name, weight in weights.items()}
+    common = math.lcm(*(below for _, below in ratios.values()))
+    return {name: above * (common // below) for name, (above, below) in ratios.items()}
 
 
 def _levelled(amount: int, strata: Mapping[str, StratumProgress]) -> dict[str, int]:
@@ -92,18 +98,19 @@ def _levelled(amount: int, strata: Mapping[str, StratumProgress]) -> dict[str, i
 
     The smallest room beside its value is filled up first; fractions as in `divide`.
     """
-    values = {name: Fraction(each.value) for name, each in strata.items()}
-    order = sorted(strata, key=lambda name: (strata[name].room / values[name], name))
+    if not amount:
+        return {}
+    values = _whole({name: each.value for name, each in strata.items()})
+    order = sorted(strata, key=lambda name: (Fraction(strata[name].room, values[name]), name))
     # The strata to fill: those whose room is below the level that the amount lifts them to.
-    filled, held, weight = [], amount, Fraction(0)
+    filled, held, weight = [], amount, 0
     for name in order:
         if strata[name].room * weight >= held * values[name]:
             break
         filled.append(name)
         held, weight = held + strata[name].room, weight + values[name]
-    exact = {name: held * values[name] / weight - strata[name].room for name in filled}
-    parts = {name: math.floor(value) for name, value in exact.items()}
-    by_remainder = sorted(parts, key=lambda name: parts[name] - exact[name])
+    parts = {name: held * values[name] // weight - strata[name].room for name in filled}
+    by_remainder = sorted(parts, key=lambda name: -(held * values[name] % weight))
     for name in by_remainder[: amount - sum(parts.values())]:
         parts[name] += 1
     return parts
@@ -121,7 +128,8 @@ def _receivers(strata: Mapping[str, StratumProgress], patience: int) -> list[str
         return unlucky, progress.owed > 0, not progress.accepted
 
     able = {name: reluctance(each) for name, each in strata.items() if not each.exhausted}
-    return [name for name, value in able.items() if value == min(able.values())]
+    least = min(able.values(), default=None)
+    return [name for name, value in able.items() if value == least]
 
 
 def rebalance(

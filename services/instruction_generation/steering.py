@@ -23,9 +23,9 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from services.events import Requirement, SampleJudged
+from services.instruction_generation.requirement_sums import Floats, Places, RequirementSums
 
 FLOOR = 10
 """Of so many candidates of a stratum one takes the next requirement in turn."""
@@ -45,7 +45,6 @@ DRAWS = 64
 """Times that the strata are drawn to tell how often each is among the better half."""
 NO_FAULT = frozenset(("quota_full", "deleted"))
 """Reasons that say nothing about a requirement."""
-Floats = npt.NDArray[np.float64]
 _ANY: tuple[str, object] = ("any", "")
 
 
@@ -78,11 +77,21 @@ class _Tally:
         return math.log(max(CHEAPEST, mean / usual))
 
 
-_NOTHING = _Tally()
-
-
 def _tallies() -> defaultdict[Hashable, _Tally]:
     return defaultdict(_Tally)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where in the arrays the requirements of the dataset stand."""
+
+    requirements: tuple[Requirement, ...]
+    columns: Places
+    """In the sums, of each requirement."""
+    traits: tuple[Hashable, ...]
+    """Each that a requirement has, once."""
+    places: Places
+    """Among these, of the traits of each requirement: a row each."""
 
 
 @dataclass(slots=True)
@@ -92,10 +101,13 @@ class Outcomes:
     A pure function of them. `steer` says what counts, one of `services.kinds.STEERS`.
     """
 
+    verdicts: int = 0
+    """How many were taken in: what is told here changes with this number only."""
     _traits: defaultdict[Hashable, _Tally] = field(default_factory=_tallies)
-    _all: defaultdict[Hashable, _Tally] = field(default_factory=_tallies)
-    _own: defaultdict[Hashable, _Tally] = field(default_factory=_tallies)
     _strata: defaultdict[Hashable, _Tally] = field(default_factory=_tallies)
+    _sums: RequirementSums = field(default_factory=RequirementSums)
+    _layout: _Layout | None = None
+    """Of the requirements that were asked for last."""
     _logs: dict[Hashable, float] = field(default_factory=dict)
     """Logarithms of traits that were asked for since the last verdict."""
 
@@ -103,20 +115,24 @@ class Outcomes:
         """Take in a verdict."""
         if sample.reason in NO_FAULT:
             return
+        self.verdicts += 1
         self._logs.clear()
-        requirement = sample.requirement.requirement_id
         learnability = sample.scores.get("learnability", 0.0)
+        learnt = sample.accepted * min(1.0, learnability / MOST_LEARNABLE)
         tokens = sample.usage.prompt_tokens + sample.usage.completion_tokens
         for tally in (
-            self._all[requirement],
-            self._own[sample.stratum, requirement],
             self._strata[sample.stratum],
             *(self._traits[trait] for trait in (_ANY, *_traits_of(sample.requirement))),
         ):
             tally.candidates += 1
             tally.accepted += sample.accepted
-            tally.learnt += sample.accepted * min(1.0, learnability / MOST_LEARNABLE)
+            tally.learnt += learnt
             tally.tokens += tokens
+        self._sums.add(
+            sample.stratum,
+            sample.requirement.requirement_id,
+            (1, sample.accepted, learnt, tokens),
+        )
 
     def posterior(
         self, stratum: str, requirement: Requirement, steer: str = "acceptance"
@@ -141,20 +157,31 @@ class Outcomes:
     ) -> tuple[Floats, Floats, Floats]:
         """Return alpha, beta and cost of each requirement: of all at once, for each claim asks."""
         usual, tokens = self._log_odds(_ANY, steer), self._usual_tokens
-        traits = [_traits_of(requirement) for requirement in requirements]
-        odds = np.array([[self._log_odds(trait, steer) for trait in own] for own in traits])
+        layout = self._layout_of(requirements)
+        odds = np.array([self._log_odds(trait, steer) for trait in layout.traits])[layout.places]
         priors = 1 / (1 + np.exp(-usual - (odds - usual).sum(axis=1)))
-        candidates, rewards, spent = np.array(
-            [self._seen(stratum, requirement.requirement_id, steer) for requirement in requirements]
-        ).T
+        candidates, accepted, learnt, spent = self._sums.of(stratum, layout.columns, ELSEWHERE)
+        rewards = learnt if steer == "learnability" else accepted
         alphas = STRENGTH * priors + rewards
         betas = STRENGTH * (1 - priors) + candidates - rewards
         if not tokens:
             return alphas, betas, np.ones(len(requirements))
-        logs = np.array([[self._log_cost(trait, tokens) for trait in own] for own in traits])
+        logs = np.array([self._log_cost(trait, tokens) for trait in layout.traits])[layout.places]
         expected = np.maximum(CHEAPEST, np.exp(logs.sum(axis=1)))
         costs = (spent / tokens + COST_STRENGTH * expected) / (candidates + COST_STRENGTH)
         return alphas, betas, np.maximum(CHEAPEST, costs)
+
+    def _layout_of(self, requirements: Sequence[Requirement]) -> _Layout:
+        asked = tuple(requirements)
+        if self._layout is None or self._layout.requirements != asked:
+            traits: dict[Hashable, int] = {}
+            places = [
+                [traits.setdefault(trait, len(traits)) for trait in _traits_of(requirement)]
+                for requirement in asked
+            ]
+            columns = [self._sums.column(each.requirement_id) for each in asked]
+            self._layout = _Layout(asked, np.array(columns), tuple(traits), np.array(places))
+        return self._layout
 
     def _log_odds(self, trait: Hashable, steer: str) -> float:
         key = (steer, trait)
@@ -166,16 +193,6 @@ class Outcomes:
         if trait not in self._logs:
             self._logs[trait] = self._traits[trait].log_cost(usual)
         return self._logs[trait]
-
-    def _seen(self, stratum: str, name: str, steer: str) -> tuple[float, float, float]:
-        """Return candidates, rewards and tokens of a requirement; elsewhere they count less."""
-        own, every = self._own.get((stratum, name), _NOTHING), self._all.get(name, _NOTHING)
-        reward, rewards = own.reward(steer), every.reward(steer)
-        return (
-            own.candidates + ELSEWHERE * (every.candidates - own.candidates),
-            reward + ELSEWHERE * (rewards - reward),
-            own.tokens + ELSEWHERE * (every.tokens - own.tokens),
-        )
 
     @property
     def _usual_tokens(self) -> float:
@@ -234,8 +251,8 @@ class Outcomes:
         random = np.random.default_rng(seed % (1 << 64))
         drawn = random.beta(alphas, betas, (len(names), DRAWS)) / costs[:, np.newaxis]
         half = len(names) // 2
-        ranks = (-drawn).argsort(axis=0).argsort(axis=0)
-        chances = (ranks < half).mean(axis=1)
+        better = (-drawn).argsort(axis=0)[:half]
+        chances = np.bincount(better.ravel(), minlength=len(names)) / DRAWS
         return {
             name: max(1 / FLOOR, float(chance) * len(names) / half)
             for name, chance in zip(names, chances, strict=True)

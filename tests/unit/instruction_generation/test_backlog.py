@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -160,3 +161,58 @@ async def test_work_that_breaks_off_by_itself_is_an_error() -> None:
 
     with pytest.raises(RuntimeError, match="work for 'a' broke off inside"):
         await Revocable().run("a", breaks_off())
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+async def test_whoever_is_cancelled_is_so_whether_or_not_the_work_is_revoked_or_heeds_it(
+    revoked: bool,
+) -> None:
+    async def ends_all_the_same() -> str:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return "done"
+
+    work = Revocable()
+    run = asyncio.create_task(work.run("a", ends_all_the_same()))
+    await until(lambda: len(work) == 1)
+    if revoked:
+        work.revoke(lambda key: True)
+    run.cancel()
+    await asyncio.wait([run])
+    assert run.cancelled()
+    assert len(work) == 0
+
+
+@pytest.mark.parametrize("error", [None, ValueError("on its way out")])
+async def test_revoked_work_gives_nothing_whatever_it_makes_of_it_and_its_caller_goes_on(
+    error: Exception | None,
+) -> None:
+    async def ends_otherwise() -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if error is not None:
+                raise error from None
+        return "done"
+
+    async def caller() -> list[str | None]:
+        first = await work.run("a", ends_otherwise())
+        await asyncio.sleep(0)  # Where a request to cancel that is left over would be raised.
+        async with asyncio.timeout(30):
+            return [first, await work.run("b", asyncio.sleep(0, "next"))]
+
+    work = Revocable()
+    calls = asyncio.create_task(caller())
+    await until(lambda: len(work) == 1)
+    work.revoke(lambda key: key == "a")
+    assert len(work) == 0
+    assert await calls == [None, "next"]
+    assert calls.cancelling() == 0
+
+
+async def test_a_deadline_of_the_caller_ends_the_work() -> None:
+    work = Revocable()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await work.run("a", asyncio.Event().wait())
+    assert len(work) == 0

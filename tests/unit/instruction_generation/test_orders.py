@@ -1,11 +1,13 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.events import DatasetDeclared
+from services.events import DatasetDeclared, Grant
 from services.events.codec import CODECS
+from services.instruction_generation.domain import Progress
 from services.instruction_generation.knobs import Knobs
 from services.instruction_generation.orders import (
     CHUNK,
@@ -14,9 +16,12 @@ from services.instruction_generation.orders import (
     deleted,
     extended,
     grown,
+    is_settled,
     ordered,
     paused,
+    rebalanced,
 )
+from services.instruction_generation.quotas import StratumProgress
 from services.kinds import load_kinds
 from services.runtime.errors import NotFound, Rejected
 from services.runtime.object_store import table_uri
@@ -307,3 +312,52 @@ def test_a_continuous_order_has_half_a_chunk_left_after_it_has_grown(
     assert grown(known, accepted, {}) is known
     fixed = order(size=size, regions=regions)
     assert grown(fixed, accepted, regions) is fixed
+
+
+SMALL = st.integers(0, 6)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(("r00", "r01", "r02")),
+        st.builds(Progress, SMALL, SMALL, SMALL, SMALL, failures=SMALL),
+        min_size=1,
+    ),
+    st.sets(st.sampled_from(("r00", "r01", "r02"))),
+    st.integers(1, 12),
+    st.data(),
+)
+def test_of_a_settled_order_nothing_is_moved_whatever_its_strata_are_worth(
+    strata: dict[str, Progress], unknown: set[str], size: int, data: st.DataObject
+) -> None:
+    grants = tuple(
+        Grant(name, each.granted, each.recall)
+        for name, each in sorted(strata.items())
+        if name not in unknown
+    )
+    dataset = replace(order(size=size), grants=grants)
+    told = {
+        name: StratumProgress(
+            each.granted,
+            each.recall,
+            each.released,
+            each.accepted,
+            data.draw(st.integers(0, 50)),
+            data.draw(st.booleans()),
+            data.draw(st.floats(0.01, 10)),
+            data.draw(SMALL),
+        )
+        for name, each in strata.items()
+    }
+    if is_settled(dataset, strata):
+        assert rebalanced(dataset, told) is dataset
+
+
+def test_an_order_is_settled_until_a_stratum_is_full_or_quota_is_free() -> None:
+    dataset = order(size=8)
+    strata = {"r00": Progress(6, accepted=5), "r01": Progress(2, accepted=1)}
+    assert is_settled(dataset, strata)
+    assert not is_settled(dataset, {**strata, "r01": Progress(2, accepted=2)})
+    assert not is_settled(replace(dataset, size=9), strata)
+    assert not is_settled(dataset, {**strata, "r02": Progress()})
+    assert not is_settled(dataset, {**strata, "r01": Progress(3, accepted=1)})

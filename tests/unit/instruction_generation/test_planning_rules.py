@@ -1,5 +1,6 @@
 from collections import Counter
 from dataclasses import replace
+from fractions import Fraction
 from math import ceil
 
 import pytest
@@ -16,7 +17,6 @@ from services.instruction_generation.domain import (
     Claim,
     GroupClaims,
     Progress,
-    acceptance_rate,
     candidate_id,
     claims_at_once,
     claims_key,
@@ -113,13 +113,27 @@ def test_who_knows_of_verdicts_only_knows_of_nothing_in_work() -> None:
     assert Progress(granted=9, accepted=5, judged=5).closing
 
 
+def acceptance_rate(accepted: int, judged: int) -> Fraction:
+    return Fraction(accepted + 2, judged + 3)
+
+
 @given(st.integers(0, 99), st.integers(0, 99))
 def test_the_expected_rate_is_hopeful_at_first_and_then_what_was_seen(a: int, r: int) -> None:
-    assert acceptance_rate(0, 0) == pytest.approx(2 / 3)
-    assert 0 < acceptance_rate(a, a + r) < 1
-    assert acceptance_rate(a + 1, a + r + 1) > acceptance_rate(a, a + r)
-    assert acceptance_rate(a, a + r + 1) < acceptance_rate(a, a + r)
-    assert acceptance_rate(250, 1000) == pytest.approx(0.25, abs=0.002)
+    assert Progress(granted=2).needed == 3
+    assert Progress(granted=250 + 252, accepted=250, judged=1000).needed == 1003
+    more = Progress(granted=a + 101, accepted=a + 1, judged=a + r + 1)
+    fewer = Progress(granted=a + 100, accepted=a, judged=a + r + 1)
+    assert more.room == fewer.room
+    assert more.needed <= fewer.needed
+
+
+@given(progresses(), st.integers(0, 99))
+def test_the_candidates_needed_are_the_room_over_the_expected_rate_rounded_up(
+    progress: Progress, lost: int
+) -> None:
+    for each in (progress, replace(progress, released=progress.released + lost)):
+        rate = acceptance_rate(each.accepted, each.judged)
+        assert each.needed == ceil(each.room / rate)
 
 
 def test_the_scenario_most_relevant_to_the_requirement_is_taken() -> None:
@@ -225,6 +239,34 @@ def test_uses_are_the_larger_of_claims_and_verdicts_whenever_the_scenario_comes(
     assert (found[1] in judged, found[2]) == (False, 0)
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(("add", "use", "judge", "forget")),
+            st.integers(0, 3),
+            st.integers(0, 2),
+        ),
+        max_size=40,
+    )
+)
+def test_there_is_a_fresh_pair_as_long_as_one_is_found(ops: list[tuple[str, int, int]]) -> None:
+    shelf = RegionLibrary()
+    for op, number, agent in ops:
+        name = f"s{number}"
+        if op == "add":
+            shelf.add(scenario(name, number))
+        elif op == "use":
+            shelf.use("d", name, f"{name}{agent}")
+        elif op == "judge":
+            shelf.judge("d", name, f"{name}{agent}")
+        else:
+            shelf.forget_claims("d")
+        for dataset in ("d", "other"):
+            for uses in range(USES_PER_PAIR):
+                found = shelf.best_pair(dataset, (1.0, 0.0), uses)
+                assert shelf.has_pair(dataset, uses) is (found is not None)
+
+
 def test_a_scenario_without_a_direction_is_relevant_to_nothing() -> None:
     shelf = RegionLibrary()
     for each in (replace(scenario("a", 1), embedding=()), scenario("b", 1, 0.6, 0.8)):
@@ -257,8 +299,7 @@ def test_without_a_direction_scenarios_take_turns() -> None:
 def test_a_region_is_sated_with_twice_the_pairs_that_are_still_needed(
     progress: Progress, unused: int
 ) -> None:
-    needed = ceil(progress.room / acceptance_rate(progress.accepted, progress.judged))
-    assert is_sated(progress, unused) is (unused >= LOOKAHEAD * needed)
+    assert is_sated(progress, unused) is (unused >= LOOKAHEAD * progress.needed)
     assert is_sated(replace(progress, released=progress.released + progress.room), 0)
 
 

@@ -49,6 +49,19 @@ def test_parts_sum_to_the_size_and_are_within_one_of_their_share(
             assert abs(part - size * Fraction(weights[name]) / total) < 1
 
 
+@given(st.integers(0, 100_000), WEIGHTS)
+def test_a_division_is_that_of_exact_fractions(size: int, weights: dict[str, float]) -> None:
+    shares = {name: Fraction(weight) for name, weight in weights.items()}
+    if not any(shares.values()):
+        shares = dict.fromkeys(shares, Fraction(1))
+    exact = {name: size * share / sum(shares.values()) for name, share in shares.items()}
+    expected = {name: math.floor(share) for name, share in exact.items()}
+    left = size - sum(expected.values())
+    for name in sorted(exact, key=lambda name: (expected[name] - exact[name], name))[:left]:
+        expected[name] += 1
+    assert divide(size, weights) == expected
+
+
 def test_the_largest_remainders_go_first_and_ties_by_name() -> None:
     assert divide(10, {"a": 1, "b": 2, "c": 3}) == {"a": 2, "b": 3, "c": 5}
     assert divide(5, {"c": 1, "b": 1, "a": 1}) == {"c": 1, "b": 2, "a": 2}
@@ -206,6 +219,43 @@ def test_moves_are_monotone_within_the_size_and_within_room(
         assert recall >= strata[name].recall
         if recall > strata[name].recall:
             assert recall - strata[name].released <= strata[name].room
+
+
+def levelled(amount: int, strata: dict[str, StratumProgress]) -> dict[str, int]:
+    """Return what each gets of free quota, reckoned in fractions."""
+    values = {name: Fraction(each.value) for name, each in strata.items()}
+    filled, held, weight = [], amount, Fraction(0)
+    for name in sorted(strata, key=lambda name: (strata[name].room / values[name], name)):
+        if strata[name].room * weight >= held * values[name]:
+            break
+        filled.append(name)
+        held, weight = held + strata[name].room, weight + values[name]
+    exact = {name: held * values[name] / weight - strata[name].room for name in filled}
+    parts = {name: math.floor(share) for name, share in exact.items()}
+    left = amount - sum(parts.values())
+    for name in sorted(parts, key=lambda name: parts[name] - exact[name])[:left]:
+        parts[name] += 1
+    return parts
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), consistent(), min_size=1), st.integers(0, 100))
+def test_free_quota_is_levelled_as_in_exact_fractions(
+    strata: dict[str, StratumProgress], free: int
+) -> None:
+    alike = {
+        name: dataclasses.replace(
+            each, recall=each.released, accepted=each.accepted + 1, failures_since_accept=0,
+            exhausted=False,
+        )
+        for name, each in strata.items()
+    }  # fmt: skip
+    size = sum(each.granted - each.released for each in alike.values()) + free
+    expected = levelled(free, alike)
+    moved = rebalance(size, alike)
+    gifts = {name: granted - alike[name].granted for name, (granted, _) in moved.items()}
+    assert {name: gift for name, gift in gifts.items() if gift} == {
+        name: part for name, part in expected.items() if part
+    }
 
 
 @dataclass

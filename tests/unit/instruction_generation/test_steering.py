@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.events import Provenance, Requirement, SampleJudged, Usage
-from services.instruction_generation.steering import CHEAPEST, FLOOR, Outcomes
+from services.instruction_generation.steering import CHEAPEST, ELSEWHERE, FLOOR, Outcomes
 from services.kinds import STEERS
 
 STRATA = ("r00", "r01", "r02", "r03")
@@ -261,6 +261,65 @@ def test_whatever_the_verdicts_everything_is_positive_and_shares_make_up_the_who
         assert all(each >= 1 / FLOOR for each in shares.values())
         assert count - 1e-9 <= sum(shares.values()) <= count * (1 + 1 / FLOOR)
         assert shares == outcomes.shares(reversed(STRATA[:count]), seed, steer)
+
+
+def plain_estimates(
+    samples: Sequence[SampleJudged], stratum: str, requirement: Requirement, steer: str
+) -> tuple[float, float, float]:
+    """Return alpha, beta and cost of one requirement, straight from the verdicts."""
+
+    def sums(of: Callable[[SampleJudged], bool]) -> tuple[float, float, float]:
+        found = [sample for sample in samples if of(sample)]
+        rewards = (
+            each.accepted
+            * (min(1.0, each.scores.get("learnability", 0.0) / 0.25) if "learn" in steer else 1.0)
+            for each in found
+        )
+        tokens = (each.usage.prompt_tokens + each.usage.completion_tokens for each in found)
+        return len(found), math.fsum(rewards), sum(tokens)
+
+    def log_odds(counted: tuple[float, float, float]) -> float:
+        return math.log((counted[1] + 1) / (counted[0] - counted[1] + 1))
+
+    def shared(field: str) -> tuple[float, float, float]:
+        value = getattr(requirement, field)
+        return sums(lambda sample: bool(getattr(sample.requirement, field) == value))
+
+    every = sums(lambda sample: True)
+    usual = every[2] / max(1, every[0])
+    named = [shared(field) for field in ("category", "complexity", "style")]
+    odds = log_odds(every) + sum(log_odds(each) - log_odds(every) for each in named)
+    prior = 1 / (1 + math.exp(-odds))
+    same = requirement.requirement_id
+    own = sums(lambda s: s.requirement.requirement_id == same and s.stratum == stratum)
+    other = sums(lambda s: s.requirement.requirement_id == same and s.stratum != stratum)
+    count, reward, tokens = (o + ELSEWHERE * e for o, e in zip(own, other, strict=True))
+    expected = math.prod(
+        max(CHEAPEST, (each[2] + 2 * usual) / (each[0] + 2) / usual) if usual else 1.0
+        for each in named
+    )
+    cost = (tokens / usual + 2 * max(CHEAPEST, expected)) / (count + 2) if usual else 1.0
+    return 8 * prior + reward, 8 * (1 - prior) + count - reward, max(CHEAPEST, cost)
+
+
+@given(EVENTS, st.sampled_from(("acceptance", "learnability")), st.sampled_from((1, 6, 40)))
+def test_estimates_follow_from_the_verdicts_however_they_were_gathered(
+    events: list[tuple[str, int, bool, float | None, int]], steer: str, known: int
+) -> None:
+    outcomes, requirements, samples = Outcomes(), asked(40), list[SampleJudged]()
+    for stratum, number, accepted, learnability, tokens in events:
+        # Asked for between the verdicts, of a growing number of requirements.
+        outcomes.choose(stratum, requirements[:known], 1, 0, steer)
+        samples.append(
+            verdict(stratum, requirements[7 * number], accepted, "length", learnability, tokens)
+        )
+        outcomes.add(samples[-1])
+    for stratum in STRATA:
+        for requirement in requirements[::3]:
+            alpha, beta, cost = plain_estimates(samples, stratum, requirement, steer)
+            assert outcomes.posterior(stratum, requirement, steer) == pytest.approx((alpha, beta))
+            if steer == "acceptance":
+                assert outcomes.cost(stratum, requirement) == pytest.approx(cost)
 
 
 def test_strata_share_equally_before_anything_is_known_and_without_steering() -> None:
