@@ -45,8 +45,8 @@ class Overview:
         self.version = 0
         """Counts what was learnt of datasets, scenarios and verdicts."""
         self.rejected: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        self.outcomes: defaultdict[str, Outcomes] = defaultdict(Outcomes)
         """Rejections by dataset and reason."""
+        self.outcomes: defaultdict[str, Outcomes] = defaultdict(Outcomes)
         self._judged: set[str] = set()
         self._accepted: Counter[str] = Counter()
         self._usage: defaultdict[str, Usage] = defaultdict(Usage)
