@@ -3,11 +3,15 @@
 import os
 import sys
 
+from services.runtime.allocator import share_heap
+
 
 def main() -> None:
     """Run the command; errors of the platform are told in one message, without a traceback."""
     # gRPC tells on stderr that connections end, as they do at each drain.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    # First: libraries begin threads while they are loaded.
+    share_heap()
     try:
         # Here, so that Ctrl-C ends the command quietly while it loads, too.
         from rich.markup import escape
