@@ -74,10 +74,12 @@ class UniqueAppends:
     def _look(self, positions: set[str]) -> None:
         """Read positions that are not known yet, and then the ids: none before them is missing."""
         if not positions <= self._positions.keys():
-            names = sorted(positions | self._positions.keys())
-            self._positions = {}
-            found = self.table.offsets(names)
-            self._ids = self.table.ids()
+            known, self._positions = self._positions, {}
+            found = self.table.offsets(sorted(positions | known.keys()))
+            # Reading a column loads the whole query engine of delta-rs. Where all positions are
+            # as we know them, or not set yet, there are no rows of these partitions but ours.
+            if not known or any(found[name] != known.get(name, 0) for name in found):
+                self._ids = self.table.ids()
             self._positions = found
 
     def _report_missing(self, passed: list[LogRow]) -> None:

@@ -1,28 +1,22 @@
 """A table that is made with all of its rows: there whole, or not there at all."""
 
-import io
-import json
 import re
-import time
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from threading import Event
 
 import pyarrow as pa
-import pyarrow.parquet
 from deltalake import CommitProperties, Transaction
 from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import DeltaError
-from deltalake.transaction import AddAction, create_table_with_add_actions
+from deltalake.transaction import create_table_with_add_actions
 
 from services.runtime.errors import MatrixError, Rejected, Retryable
 from services.runtime.object_store import Folder
 from services.runtime.storage_errors import storage_errors
-from services.runtime.table_files import MERGED_BYTES
+from services.runtime.table_files import MERGED_BYTES, write_data_file
 from services.runtime.tables import Table
 
 _DATA_FILE = re.compile(r"part-[^/]*\.parquet")
-_GROUP_ROWS = 10_000
 
 
 def create_table(
@@ -60,9 +54,10 @@ def create_table(
     remove_data(folder)
     folder.make()
     stored = DeltaSchema.from_arrow(schema)
+    columns = pa.schema(stored.to_arrow())
     files = [
-        _written(folder, rows)
-        for rows in _files(batches, pa.schema(stored.to_arrow()), file_bytes, uri, stop)
+        write_data_file(folder, columns, [rows])
+        for rows in _files(batches, columns, file_bytes, uri, stop)
     ]
     # With retries, the loser of a race would write over the winner's table definition.
     once = CommitProperties(max_commit_retries=0, app_transactions=[Transaction(mark, 1)])
@@ -96,14 +91,6 @@ def _files(
             parts = []
     if parts:
         yield pa.concat_tables(parts)
-
-
-def _written(folder: Folder, rows: pa.Table) -> AddAction:
-    path, file = f"part-{uuid.uuid4()}.snappy.parquet", io.BytesIO()
-    pyarrow.parquet.write_table(rows, file, row_group_size=_GROUP_ROWS)
-    folder.write(path, file.getvalue())
-    stats = json.dumps({"numRecords": len(rows)})
-    return AddAction(path, file.tell(), {}, int(time.time() * 1000), True, stats)
 
 
 def has_commits(folder: Folder) -> bool:

@@ -1,9 +1,14 @@
-"""The files of a Delta table: whose they are, what its commits say, and merging small ones."""
+"""The files of a Delta table: whose they are, what commits say, writing them, merging small ones.
+
+Data files are written by Arrow, and delta-rs commits them. `write_deltalake` writes them by way of
+DataFusion, which takes 60 MB of a process that writes a few rows now and then.
+"""
 
 import io
 import json
 import time
 import uuid
+from collections.abc import Iterable, Iterator
 
 import orjson
 import pyarrow as pa
@@ -13,9 +18,12 @@ from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
 from services.runtime.object_store import Folder
+from services.runtime.rows import with_columns
 
 SMALL_FILE_BYTES = 32 * 1024 * 1024
 MERGED_BYTES = 128 * 1024 * 1024
+_GROUP_ROWS = 2_000
+"""Of a row group, and in memory at a time while files are merged: about 10 MB of conversations."""
 COMPACTION = "compaction"
 """The app transaction that two mergings of one table conflict in."""
 
@@ -61,20 +69,13 @@ def merge_small_files(
         if total <= MERGED_BYTES:
             chosen.append(path)
 
-    parts = (pa.BufferReader(folder.read(path)) for path in chosen)
-    rows = pa.concat_tables(pyarrow.parquet.read_table(part, schema=schema) for part in parts)
-    merged = f"part-merged-{uuid.uuid4()}.snappy.parquet"
-    file = io.BytesIO()
-    pyarrow.parquet.write_table(rows, file, row_group_size=10_000)
-    folder.write(merged, file.getvalue())
-    now = int(time.time() * 1000)
-    stats = json.dumps({"numRecords": len(rows)})
+    added = write_data_file(
+        folder, schema, _row_groups(folder, schema, chosen), new_rows=False, prefix="part-merged"
+    )
+    now = added.modification_time
     try:
         snapshot.create_write_transaction(
-            [
-                AddAction(merged, file.tell(), {}, now, False, stats),
-                *(RemoveAction(path, False, now, sizes[path], {}) for path in chosen),
-            ],
+            [added, *(RemoveAction(path, False, now, sizes[path], {}) for path in chosen)],
             "append",
             schema,
             commit_properties=CommitProperties(
@@ -84,6 +85,50 @@ def merge_small_files(
     except CommitFailedError:
         return 0
     return len(chosen)
+
+
+def write_data_file(
+    folder: Folder,
+    schema: pa.Schema,
+    parts: Iterable[pa.Table],
+    *,
+    new_rows: bool = True,
+    prefix: str = "part",
+) -> AddAction:
+    """Write a Parquet file; return the action that makes it part of the table, once committed.
+
+    Args:
+        folder: of the table.
+        schema: of the rows.
+        parts: rows, at least one table; only one of them is in memory at a time.
+        new_rows: whether the table gets rows that it did not have before.
+        prefix: of the name of the file.
+    """
+    path, file, count = f"{prefix}-{uuid.uuid4()}.snappy.parquet", io.BytesIO(), 0
+    with pyarrow.parquet.ParquetWriter(file, schema) as writer:
+        for part in parts:
+            writer.write_table(part, row_group_size=_GROUP_ROWS)
+            count += len(part)
+    folder.write(path, file.getvalue())
+    stats = json.dumps({"numRecords": count})
+    return AddAction(path, file.tell(), {}, int(time.time() * 1000), new_rows, stats)
+
+
+def _row_groups(folder: Folder, schema: pa.Schema, paths: Iterable[str]) -> Iterator[pa.Table]:
+    """Yield the rows of files, put together to as many as a row group has."""
+    waiting = list[pa.Table]()
+    for path in paths:
+        file = pyarrow.parquet.ParquetFile(pa.BufferReader(folder.read(path)))
+        # Without Arrow's threads: each would keep memory of its own for good.
+        for batch in file.iter_batches(_GROUP_ROWS, use_threads=False):
+            # A file of an earlier release may lack columns.
+            waiting.append(with_columns(pa.Table.from_batches([batch]), schema))
+            if sum(map(len, waiting)) >= _GROUP_ROWS:
+                rows = pa.concat_tables(waiting)
+                yield rows.slice(0, _GROUP_ROWS)
+                waiting = [rest] if len(rest := rows.slice(_GROUP_ROWS)) else []
+    if waiting:
+        yield pa.concat_tables(waiting)
 
 
 def _small(size: int) -> bool:

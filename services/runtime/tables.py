@@ -14,15 +14,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.transaction import AddAction, RemoveAction
 
+from services.runtime.arrow import settle_arrow
 from services.runtime.errors import MatrixError, Rejected, Retryable
 from services.runtime.object_store import Folder
 from services.runtime.rows import rows_to_arrow, with_columns
 from services.runtime.storage_errors import storage_errors
-from services.runtime.table_files import merge_small_files
+from services.runtime.table_files import merge_small_files, write_data_file
 from services.runtime.table_positions import Positions
 from services.runtime.table_snapshots import Snapshots, stored_schema
 
@@ -61,6 +63,7 @@ class Table:
             storage_options: Of the object store, as delta-rs names them (`AWS_REGION` ...).
             compact_files: Number of small files from which `compact` merges them.
         """
+        settle_arrow()
         self.uri = uri
         # As Delta stores it: list items are called "element", timestamps are in microseconds.
         self.schema: pa.Schema = pa.schema(DeltaSchema.from_arrow(schema).to_arrow())
@@ -115,12 +118,13 @@ class Table:
                 try:
                     stored = self._snapshots.widen(snapshot)
                     base = snapshot.version()
-                    write_deltalake(
-                        snapshot,
-                        with_columns(batch, stored),
-                        mode="append",
+                    snapshot.create_write_transaction(
+                        self._added(with_columns(batch, stored)),
+                        "append",
+                        stored,
                         commit_properties=properties,
                     )
+                    snapshot.update_incremental()
                 except CommitFailedError:
                     self.conflicts += 1
                     if attempt == COMMIT_ATTEMPTS:
@@ -225,6 +229,10 @@ class Table:
             # All of its columns, also those of a later release.
             columns = stored_schema(snapshot)
             return merge_small_files(snapshot, columns, self._folder, self._compact_files)
+
+    def _added(self, rows: pa.Table) -> list[AddAction | RemoveAction]:
+        """Write the file of an append, which has none when there are no rows."""
+        return [write_data_file(self._folder, rows.schema, [rows])] if len(rows) else []
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:

@@ -5,8 +5,10 @@ from pathlib import Path
 from threading import Event
 
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
+from services.runtime import table_files
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.object_store import Folder
 from services.runtime.table_creation import create_table
@@ -117,3 +119,17 @@ def test_an_object_is_created_once_and_removed_with_the_folders_it_was_in(tmp_pa
     folder.remove_below("none")
     assert folder.entries() == ([], ["kept"])
     assert [path.name for path in (tmp_path / "store").rglob("*")] == ["kept"]
+
+
+def test_a_merged_file_has_row_groups_as_large_as_in_any_other(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_files, "_GROUP_ROWS", 4)
+    table = Table(str(place), SCHEMA, compact_files=3)
+    for first in range(0, 12, 3):
+        table.append([{"id": f"{first + n:02}"} for n in range(3)], {"p": first + 3})
+    assert table.compact() == 4
+    (merged,) = place.glob("part-merged-*")
+    groups = pyarrow.parquet.ParquetFile(merged).metadata
+    assert [groups.row_group(n).num_rows for n in range(groups.num_row_groups)] == [4, 4, 4]
+    assert (table.count(), ids(place)) == (12, [f"{n:02}" for n in range(12)])
