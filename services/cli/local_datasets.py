@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from services.reward_filtering.export import REJECTED, SAMPLE_SCHEMA
+from services.reward_filtering.sample_schema import REJECTED, SAMPLE_SCHEMA
 from services.runtime.errors import NotFound
 from services.runtime.tables import Table, list_tables
 

@@ -34,8 +34,7 @@ from services.cli.summary import summary
 from services.local.platform import Outcome, Platform, mark_shown
 from services.local.progress import Progress
 from services.local.settings import RunSettings
-from services.local.watch import Watch
-from services.reward_filtering.export import SAMPLE_SCHEMA
+from services.reward_filtering.sample_schema import SAMPLE_SCHEMA
 from services.runtime import event_loop
 from services.runtime.errors import Retryable
 from services.runtime.protobuf import given_fields
@@ -186,7 +185,12 @@ def run(
 
 
 async def _run(settings: RunSettings, progress: Progress, watched: bool) -> Outcome:
-    watch = Watch(settings.out, progress.metrics, tell) if watched else None
+    watch = None
+    if watched:
+        # Here: gRPC and cryptography come with it, which a run does without.
+        from services.local.watch import Watch
+
+        watch = Watch(settings.out, progress.metrics, tell)
     view = asyncio.create_task(RunView(progress).show())
     work = asyncio.create_task(Platform(settings, progress, note, watch=watch).run())
     loop = asyncio.get_running_loop()

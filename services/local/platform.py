@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from services.agent_state.profile_files import ProfileImport
 from services.events import SocietyImported, codec
@@ -24,13 +25,16 @@ from services.local.society import (
     join_society,
     known_society,
 )
-from services.local.watch import Watch
 from services.reward_filtering.contamination import benchmark_index
-from services.reward_filtering.export import SAMPLE_SCHEMA
+from services.reward_filtering.sample_schema import SAMPLE_SCHEMA
 from services.reward_filtering.workbench import Workbench
 from services.runtime.ports import Clock
 from services.runtime.refusals import ProbedModel
 from services.runtime.tables import Table
+
+if TYPE_CHECKING:
+    # Who serves metrics loads gRPC and cryptography: 17 MB.
+    from services.local.watch import Watch
 
 _LOOK_SECONDS = 0.05
 """Pause between two looks at whether the order is filled."""
@@ -63,7 +67,7 @@ class Platform:
         progress: Progress,
         tell: Callable[[str], None],
         clock: Clock = time.time,
-        watch: Watch | None = None,
+        watch: "Watch | None" = None,
     ) -> None:
         """Describe a run.
 

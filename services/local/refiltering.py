@@ -19,8 +19,8 @@ from services.kinds import Kind, find_kind, load_kinds
 from services.local.redeciding import Decided, Refiltering, decide, settings_of
 from services.local.unfinished import Plan, Unfinished
 from services.reward_filtering.candidates import Candidates
-from services.reward_filtering.export import REJECTED
 from services.reward_filtering.refilter import HAS_RESPONSE
+from services.reward_filtering.sample_schema import REJECTED
 from services.runtime.errors import NotFound, Rejected
 from services.runtime.object_store import list_datasets
 from services.runtime.settings import ObjectStoreSettings

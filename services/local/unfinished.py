@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from services.reward_filtering.candidates import Candidates
-from services.reward_filtering.export import REJECTED, SAMPLE_SCHEMA
+from services.reward_filtering.sample_schema import REJECTED, SAMPLE_SCHEMA
 from services.runtime.errors import Rejected
 from services.runtime.object_store import Folder, bucket_of, delta_options, table_uri
 from services.runtime.settings import ObjectStoreSettings

@@ -13,11 +13,11 @@ from services.reward_filtering.application import Filtering
 from services.reward_filtering.consumer import FilteringConsumer
 from services.reward_filtering.contamination import benchmark_index
 from services.reward_filtering.delivering import Delivering, SettledSource
-from services.reward_filtering.export import SAMPLE_SCHEMA
 from services.reward_filtering.export_stream import Exports
 from services.reward_filtering.licences import read_licences
 from services.reward_filtering.queries import VerdictIndex
 from services.reward_filtering.report_stream import Reports
+from services.reward_filtering.sample_schema import SAMPLE_SCHEMA
 from services.reward_filtering.servicer import NAME as SERVICE
 from services.reward_filtering.servicer import PERMISSIONS, RewardFilteringServicer
 from services.reward_filtering.trial import Trials

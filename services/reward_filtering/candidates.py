@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from services.events import SampleJudged
-from services.reward_filtering.export import SAMPLE_SCHEMA
 from services.reward_filtering.sample_rows import sample_of
+from services.reward_filtering.sample_schema import SAMPLE_SCHEMA
 from services.runtime.tables import Table
 
 ROWS_AT_ONCE = 1_000

@@ -17,7 +17,7 @@ import numpy as np
 
 from services.events import SampleJudged, Usage, codec
 from services.events.topics import SAMPLES_JUDGED
-from services.reward_filtering.export import REJECTED
+from services.reward_filtering.sample_schema import REJECTED
 from services.runtime.errors import NotFound
 from services.runtime.pages import bad_token, page_place, page_token
 from services.runtime.ports import Delivery

@@ -9,7 +9,6 @@ from matrix.reward_filtering.v1.service_pb2_grpc import RewardFilteringServiceSe
 
 from services.events import SampleJudged, codec
 from services.reward_filtering.card_facts import Format
-from services.reward_filtering.export import REJECTED
 from services.reward_filtering.export_stream import Exports, ExportSummary, FileChunk
 from services.reward_filtering.queries import (
     DatasetStats,
@@ -18,6 +17,7 @@ from services.reward_filtering.queries import (
     check_there,
 )
 from services.reward_filtering.report_stream import Reports, ReportSummary
+from services.reward_filtering.sample_schema import REJECTED
 from services.reward_filtering.shapes import find_shape
 from services.reward_filtering.trial import Trial, Trials
 from services.runtime.answering import Replicas, anywhere, rpc

@@ -17,9 +17,9 @@ from typing import Any
 import structlog
 
 from services.events import SampleJudged, codec
-from services.reward_filtering.export import REJECTED, SAMPLE_SCHEMA
 from services.reward_filtering.metering import count_rows
 from services.reward_filtering.sample_rows import row
+from services.reward_filtering.sample_schema import REJECTED, SAMPLE_SCHEMA
 from services.reward_filtering.store_spans import Commit, Stored
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.metrics import Metrics

@@ -9,7 +9,7 @@ import numpy as np
 
 from services.events.topics import STEP_COMPLETED
 from services.local.simulator.embeddings import embed
-from services.reward_filtering.export import CONTENT_COLUMNS
+from services.reward_filtering.sample_schema import CONTENT_COLUMNS
 from tests.e2e.conftest import Matrix, command
 from tests.e2e.reading import events, rows
 

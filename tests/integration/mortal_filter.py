@@ -39,7 +39,7 @@ from services.local.composition import prompts_of
 from services.local.log import Log, LogConsumer
 from services.reward_filtering.application import Filtering
 from services.reward_filtering.consumer import FilteringConsumer
-from services.reward_filtering.export import REJECTED, SAMPLE_SCHEMA
+from services.reward_filtering.sample_schema import REJECTED, SAMPLE_SCHEMA
 from services.reward_filtering.workbench import Workbench
 from services.reward_filtering.writer import DatasetWriter
 from services.runtime.fencing import EPOCH, Fence, marker

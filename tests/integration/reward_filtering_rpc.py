@@ -14,10 +14,10 @@ from services.events import ChatMessage, Provenance, Requirement, SampleJudged, 
 from services.events.topics import SAMPLES_JUDGED
 from services.kinds import load_kinds
 from services.local.composition import prompts_of
-from services.reward_filtering.export import SAMPLE_SCHEMA
 from services.reward_filtering.export_stream import Exports
 from services.reward_filtering.queries import VerdictIndex
 from services.reward_filtering.report_stream import Reports
+from services.reward_filtering.sample_schema import SAMPLE_SCHEMA
 from services.reward_filtering.servicer import NAME, RewardFilteringServicer
 from services.reward_filtering.trial import Trials
 from services.reward_filtering.writer import DatasetWriter

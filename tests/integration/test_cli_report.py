@@ -4,9 +4,9 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-from services.reward_filtering.export import SAMPLE_SCHEMA
 from services.reward_filtering.report_page import MARKER
 from services.reward_filtering.sample_rows import row
+from services.reward_filtering.sample_schema import SAMPLE_SCHEMA
 from services.runtime.tables import Table
 from tests.integration.cli_rpc import platform, said
 from tests.integration.reward_filtering_rpc import judged

@@ -27,7 +27,7 @@ from services.local.composition import Composition
 from services.local.log import Log
 from services.local.simulator import Simulator, SimulatorSettings
 from services.local.society import import_society, known_society
-from services.reward_filtering.export import SAMPLE_SCHEMA
+from services.reward_filtering.sample_schema import SAMPLE_SCHEMA
 from services.runtime.metrics import Metrics
 from services.runtime.model_servers import ROLES
 from services.runtime.models import HttpModels

@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from services.reward_filtering.export import SAMPLE_SCHEMA, export_dataset
+from services.reward_filtering.export import export_dataset
+from services.reward_filtering.sample_schema import SAMPLE_SCHEMA
 from services.reward_filtering.shapes import shaped
 from services.runtime.errors import NotFound, Rejected, Retryable
 from services.runtime.tables import Table

@@ -14,7 +14,7 @@ from services.events.dead_letters import DeadLetterTopic
 from services.events.topics import DEAD_LETTERS, SAMPLES_JUDGED
 from services.local.log import Log
 from services.local.servers.seaweedfs import SeaweedFS
-from services.reward_filtering.export import SAMPLE_SCHEMA
+from services.reward_filtering.sample_schema import SAMPLE_SCHEMA
 from services.reward_filtering.writer import DatasetWriter
 from services.runtime.errors import Retryable
 from services.runtime.metrics import Metrics

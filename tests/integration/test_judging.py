@@ -37,7 +37,7 @@ from services.reward_filtering.application import Filtering
 from services.reward_filtering.consumer import JUDGED_AT_ONCE, FilteringConsumer
 from services.reward_filtering.contamination import benchmark_index
 from services.reward_filtering.domain import Stratum
-from services.reward_filtering.export import SAMPLE_SCHEMA
+from services.reward_filtering.sample_schema import SAMPLE_SCHEMA
 from services.reward_filtering.writer import DatasetWriter
 from services.runtime.ports import Delivery
 from services.runtime.tables import Table

@@ -11,7 +11,7 @@ from services.local.log import Log
 from services.local.platform import Outcome, Platform, mark_shown
 from services.local.progress import Progress
 from services.local.settings import RunSettings
-from services.reward_filtering.export import SAMPLE_SCHEMA
+from services.reward_filtering.sample_schema import SAMPLE_SCHEMA
 from services.runtime.tables import Table
 
 FOUND = r"; 12 agents, [1-9]\d* steps, [1-9]\d* scenarios"

@@ -14,8 +14,8 @@ import pytest
 from services.events import ChatMessage, SampleJudged
 from services.local import redeciding
 from services.local.simulator import Simulator, SimulatorSettings
-from services.reward_filtering.export import CONTENT_COLUMNS, REJECTED, SAMPLE_SCHEMA
 from services.reward_filtering.sample_rows import row
+from services.reward_filtering.sample_schema import CONTENT_COLUMNS, REJECTED, SAMPLE_SCHEMA
 from services.runtime.object_store import Folder, delta_options, list_datasets
 from services.runtime.settings import ObjectStoreSettings
 from services.runtime.tables import Table

@@ -9,11 +9,11 @@ import pytest
 from matrix.reward_filtering.v1 import service_pb2 as pb
 
 from services.events import ChatMessage
-from services.reward_filtering.export import SAMPLE_SCHEMA
 from services.reward_filtering.report import REPORT_COLUMNS, report_of
 from services.reward_filtering.report_page import page
 from services.reward_filtering.report_stream import CHUNK_BYTES, Reports
 from services.reward_filtering.sample_rows import row
+from services.reward_filtering.sample_schema import SAMPLE_SCHEMA
 from services.runtime.tables import Table
 from tests.integration.reward_filtering_rpc import judged, serving
 from tests.integration.rpc import Code, ending, listen, until

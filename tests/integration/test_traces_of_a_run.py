@@ -7,7 +7,7 @@ from services.local.endpoints import ModelChoice
 from services.local.platform import Platform
 from services.local.progress import Progress
 from services.local.settings import RunSettings
-from services.reward_filtering.export import SAMPLE_SCHEMA
+from services.reward_filtering.sample_schema import SAMPLE_SCHEMA
 from services.runtime.settings import TracingSettings
 from services.runtime.tables import Table
 from services.runtime.tracing import traced

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from services.cli.report import report, write_page
-from services.reward_filtering.export import SAMPLE_SCHEMA
 from services.reward_filtering.report_page import MARKER
+from services.reward_filtering.sample_schema import SAMPLE_SCHEMA
 from services.runtime.errors import NotFound, Rejected
 from services.runtime.tables import Table
 from tests.unit.reward_filtering.test_report import candidate

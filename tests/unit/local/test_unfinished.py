@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.local.unfinished import Plan, Unfinished
-from services.reward_filtering.export import SAMPLE_SCHEMA
+from services.reward_filtering.sample_schema import SAMPLE_SCHEMA
 from services.runtime.errors import Rejected, Retryable
 from services.runtime.settings import ObjectStoreSettings
 from services.runtime.tables import Moved, Table

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.reward_filtering.candidates import Candidates
-from services.reward_filtering.export import SAMPLE_SCHEMA
+from services.reward_filtering.sample_schema import SAMPLE_SCHEMA
 from services.runtime.tables import Table
 from tests.unit.reward_filtering.test_report import START, candidate
 

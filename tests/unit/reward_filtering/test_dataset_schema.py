@@ -9,7 +9,7 @@ from matrix.instruction_generation.v1 import service_pb2 as pb
 from services.cli.filters import filter_overrides
 from services.events import FilterSpec
 from services.events.filters import overridden
-from services.reward_filtering.export import CONTENT_COLUMNS, SAMPLE_SCHEMA
+from services.reward_filtering.sample_schema import CONTENT_COLUMNS, SAMPLE_SCHEMA
 from services.runtime.protobuf import given_fields
 
 PAGE = Path(__file__).parents[3] / "ops" / "dataset-schema.md"

@@ -22,14 +22,10 @@ from markdown_it.token import Token
 from services.reward_filtering import card
 from services.reward_filtering.card_facts import Example, Facts, Format, Share
 from services.reward_filtering.card_text import cell, fenced, yaml_string
-from services.reward_filtering.export import (
-    CONTENT_COLUMNS,
-    SAMPLE_SCHEMA,
-    ExportResult,
-    export_dataset,
-)
+from services.reward_filtering.export import ExportResult, export_dataset
 from services.reward_filtering.facts import FACT_COLUMNS, facts_of, reward_facts
 from services.reward_filtering.report_facts import Stage
+from services.reward_filtering.sample_schema import CONTENT_COLUMNS, SAMPLE_SCHEMA
 from services.reward_filtering.shapes import shaped
 from services.runtime.errors import NotFound, Rejected
 from services.runtime.tables import Table
@@ -338,7 +334,8 @@ def test_a_full_disk_leaves_the_earlier_export(tmp_path: Path) -> None:
     program = f"""
 import resource
 from pathlib import Path
-from services.reward_filtering.export import SAMPLE_SCHEMA, export_dataset
+from services.reward_filtering.export import export_dataset
+from services.reward_filtering.sample_schema import SAMPLE_SCHEMA
 from services.runtime.errors import Retryable
 from services.runtime.tables import Table
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))

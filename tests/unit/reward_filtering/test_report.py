@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.reward_filtering.export import SAMPLE_SCHEMA
 from services.reward_filtering.report import EXAMPLES, STAGES, report_of
 from services.reward_filtering.report_facts import Split, Stage
+from services.reward_filtering.sample_schema import SAMPLE_SCHEMA
 from services.runtime.errors import Rejected
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -3,7 +3,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from services.reward_filtering.export import SAMPLE_SCHEMA
+from services.reward_filtering.sample_schema import SAMPLE_SCHEMA
 from services.reward_filtering.score_columns import score_names, scores_named
 from tests.unit.reward_filtering.test_export import sample
 

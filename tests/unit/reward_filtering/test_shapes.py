@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.reward_filtering.export import SAMPLE_SCHEMA
+from services.reward_filtering.sample_schema import SAMPLE_SCHEMA
 from services.reward_filtering.shapes import (
     Shape,
     checked_rollouts,
