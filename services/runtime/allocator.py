@@ -6,10 +6,10 @@ import sys
 
 _OF_LIBRARIES = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
-    "_RJEM_MALLOC_CONF": "narenas:1,dirty_decay_ms:0,muzzy_decay_ms:0",
+    "_RJEM_MALLOC_CONF": "narenas:1",
 }
-"""Of Arrow and of delta-rs (jemalloc). They keep 10 MB for the few rows of a commit, and for a
-table with many commits 30 MB more."""
+"""Of Arrow and of delta-rs (jemalloc): they keep 10 MB for the few rows of a commit, and 15 MB more
+after a hundred commits."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """Parameters of mallopt (malloc.h of the GNU C library)."""
 _LARGE_BYTES = 1024 * 1024
