@@ -206,6 +206,10 @@ class LogConsumer:
                     reached[topic, part] = last if exact else max(last, end)
             # All at once and last: a poll that is cancelled must not skip what it had read.
             self._positions.update(reached)
+            for place, position in reached.items():
+                tail = self._tails[place]
+                while tail and tail[0].offset < position:
+                    tail.popleft()
             if reached:
                 self._turn = next(reversed(reached))[1] + 1
             if deliveries or not wait:
@@ -215,9 +219,7 @@ class LogConsumer:
     def _at_hand(self, topic: str, part: int, position: int, room: int) -> list[Delivery]:
         """Return the next messages of a partition if they are in memory; none if not."""
         tail = self._tails[topic, part]
-        while tail and tail[0].offset < position:
-            tail.popleft()
-        if not tail or tail[0].offset > position:
+        if not tail or tail[0].offset != position:
             return []
         return list(itertools.islice(tail, room))
 
