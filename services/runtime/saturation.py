@@ -80,7 +80,8 @@ class Concurrency:
         elif queued and (self._queued_before or not self.settled):
             # Twice in a row: a burst that the next moment works off is no reason to shrink.
             self._full = load.running
-            self._slots = max(1.0, min(self._slots, max(in_flight, 1)) * _towards_aim(load))
+            # By what is under way: while there is more than may be, the last change still shows.
+            self._slots = max(1.0, min(self._slots, max(in_flight, 1) * _towards_aim(load)))
         elif held and not load.waiting:
             self._slots = self._wider(load)
         elif held and load.waiting < AIM * load.running:

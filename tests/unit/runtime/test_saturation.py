@@ -81,6 +81,13 @@ def test_slots_that_are_free_because_calls_are_on_their_way_do_not_open_the_gate
     assert concurrency.revise(ServerLoad(22, 0), 67, 10, refused=False) <= 75
 
 
+def test_a_queue_that_is_being_worked_off_does_not_make_them_fewer_twice() -> None:
+    concurrency = Concurrency(first=512)
+    assert concurrency.revise(ServerLoad(256, 256), 512, 100, refused=False) == 269
+    assert concurrency.revise(ServerLoad(256, 160), 416, 100, refused=False) == 269
+    assert concurrency.revise(ServerLoad(256, 60), 316, 100, refused=False) == 269
+
+
 def test_refusals_of_a_full_queue_make_it_fewer() -> None:
     concurrency = Concurrency()
     assert concurrency.revise(None, FIRST, 10, refused=True) == round(FIRST * SHRINK)
