@@ -8,18 +8,24 @@ and since `q = g0 * active + line`,
 
 is never less than `g0`. A change of the target by `(aim - q) / g` therefore goes in the right
 direction and not beyond the aim: it closes the share `g0 / g` of the gap, nearly all of it where
-the line is quiet. Growth counts with `g = 1`: groups that are released begin their steps together.
-The aim is a backlog of 6 % of the slots; between 2 and 10 % it is left alone.
+the line is quiet. Growth counts with no less than `g = 3/4`: groups that are released begin their
+steps together. The aim is a backlog of 6 % of the slots; between 2 and 10 % it is left alone.
 
 How many slots there are is learnt: as many calls as run while others wait. As long as nothing ever
 waited nobody knows, and the target is doubled; when more run than ever, it grows by half.
 
 What has been decided shows late: a released group calls at once, but a parked one goes on to the
-end of its step. So nothing is decided before a change can have shown, nor while all calls move
-towards the band; otherwise the integral of the error winds up during the dead time (Astrom and
+end of its step. So nothing is decided before a change can have shown, and nobody is parked while
+calls become fewer; otherwise the integral of the error winds up during the dead time (Astrom and
 Hagglund, "Advanced PID Control", 2006, sections 3.5 and 8.2). And groups begin and end their steps
-by chance, which makes `q` vary by about half the root of `slots * group`: a gap that this explains
-is judged by the mean of many readings, a larger one by three.
+by chance, which makes `q` vary by about half the root of `slots * group`. Too many calls by more
+than that are judged by a few readings, by less by many. Slots that are free are added up from one
+reading to the next, as far as they are more than may be free, and when the sum is no chance any
+more, groups are released (E. S. Page, "Continuous inspection schemes", Biometrika 41, 1954): many
+free slots are filled at once, and a few that stay free within some seconds.
+
+Until there were too many once for such a server, an agent is taken to have a call for half of its
+time, by which two are needed for a slot (Little's law), and less is waited for.
 """
 
 import math
@@ -37,8 +43,8 @@ BUSY, BURSTY = 0.95, 0.5
 """Share of the slots that is to be busy; while it is not, for calls come in bursts, the backlog may
 be this share of them."""
 READINGS, STANDING, LONG = 3, 8, 20
-"""Readings that decide where calls are far too few, where they are far too many, and where they are
-near the aim. Too many is what has waited all the time: a burst of the line is no reason to park
+"""Readings that decide while the slots are not known, where calls are far too many, and where they
+are near the aim. Too many is what has waited all the time: a burst of the line is no reason to park
 people, who would be missing when it is over."""
 SETTLING_SECONDS = 1.0
 """Within this time a released group has made its first calls: readings before tell nothing."""
@@ -52,8 +58,16 @@ MORE = 1.03
 """With more than this multiple of the slots running, there are more than was thought."""
 LATE_SECONDS = 0.1
 """A process that is so late, on average, has too little processor for the agents it has."""
+LARGER = 1.25
+"""Multiple of the slots that were filled once, from which on a server is another one."""
 GROWTH = 1.5
 _LEAST_SLOPE = 0.05
+_FIRST_CHANCE, _CHANCE = 0.5, 1.5
+"""Multiples of the noise, in slot-seconds, that may be free: until there were enough agents once,
+and then."""
+_FIRST_SLOPE, _NEW_SLOPE = 0.5, 0.75
+"""Calls that a released agent is counted for until there were enough once, and at least then: a
+call half of the time is what an agent has that waits for the slowest of its group."""
 
 
 def observed(control: Control, reading: Reading) -> Control:
@@ -65,7 +79,11 @@ def observed(control: Control, reading: Reading) -> Control:
         readings = readings[-READINGS:]
     slots = _slots(control.slots, readings[-READINGS:])
     known = control.known or slots is not None
-    return replace(control, readings=readings, slots=slots, known=known)
+    awaited = control.awaited
+    if slots is not None and slots < STEADY * (control.slots or 0.0):
+        # What was read before, and what was awaited, are of a server that is not there any more.
+        readings, awaited = readings[-READINGS:], None
+    return replace(control, readings=readings, slots=slots, known=known, awaited=awaited)
 
 
 def _slots(known: float | None, latest: Sequence[Reading]) -> float | None:
@@ -86,20 +104,23 @@ def decided(control: Control, bounds: Bounds) -> Decision | None:
     if inside != control.target:
         return Decision(inside, "limits")
     latest = control.readings[-READINGS:]
-    if len(latest) < READINGS or _awaits(control, latest):
+    if not latest or _awaits(control, latest):
+        return None
+    # Slots may be free because we have no time for more calls.
+    late = fmean(r.late for r in latest) > LATE_SECONDS
+    free = _free(control, bounds)
+    if free is not None and not late:
+        return _more(control, bounds, _missing(control, bounds, free))
+    if len(latest) < READINGS:
         return None
     gap = _far(control, bounds, latest)
     readings = latest
     if gap is None and len(control.readings) == LONG:
         readings = control.readings
         gap = _near(control, bounds, readings)
-    if gap is None:
+    if gap is None or (gap < 0 and late):
         return None
-    if gap > 0:
-        return _fewer(control, bounds, readings, gap)
-    if fmean(r.late for r in readings) > LATE_SECONDS:
-        return None  # Slots are free because we have no time for more calls.
-    return _more(control, bounds, -gap)
+    return _fewer(control, bounds, readings, gap) if gap > 0 else _more(control, bounds, -gap)
 
 
 def changed(control: Control, decision: Decision, now: float) -> Control:
@@ -111,6 +132,7 @@ def changed(control: Control, decision: Decision, now: float) -> Control:
         readings=(),
         patient_until=now + decision.patience,
         awaited=decision.awaited,
+        filled=(control.slots or 0.0) if decision.awaited is not None else control.filled,
     )
 
 
@@ -121,32 +143,41 @@ def _awaits(control: Control, latest: Sequence[Reading]) -> bool:
     return _mean_calls(latest) > control.awaited
 
 
+def _noise(bounds: Bounds, slots: float) -> float:
+    """Return by how much all calls vary: each of slots / group groups has none, or one an agent."""
+    return 0.5 * math.sqrt(bounds.group * slots)
+
+
+def _free(control: Control, bounds: Bounds) -> float | None:
+    """Return how many slots are free, if more are than may be, and not by chance."""
+    slots = control.slots
+    if slots is None:
+        return None
+    free, excess = list[float](), 0.0
+    for reading in control.readings:
+        # While calls wait, the gate or a smaller server is the limit, and not a lack of calls.
+        free.append(0.0 if reading.backlog else slots - reading.running)
+        excess += free[-1] - (1 - BUSY) * slots
+        if excess <= 0:
+            free, excess = [], 0.0
+    chance = (_FIRST_CHANCE if _begins(control) else _CHANCE) * _noise(bounds, slots)
+    return fmean(free) if free and excess >= chance else None
+
+
 def _far(control: Control, bounds: Bounds, latest: Sequence[Reading]) -> float | None:
-    """Return by how many calls the aim is missed, if by so many that something must be done now."""
+    """Return how many calls are too many, if far too many are; too few until slots are known."""
     calls, slots = _mean_calls(latest), control.slots
     moved = latest[-1].calls - latest[0].calls
     if latest[-1].at > control.patient_until or abs(moved) < STILL * calls:
         moved = 0.0
-    if slots is None:
-        return -math.inf if moved <= 0 else None
-    gap = calls - (1 + AIM) * slots
-    # Of slots / group independent groups, each is between no call and one of all its agents.
-    noise = 0.5 * math.sqrt(bounds.group * slots)
-    if abs(gap) < max(FAR * slots, 2 * noise) or gap * moved < 0:
-        return None
-    # A burst between two moments with free slots is no backlog that agents make.
-    if gap > 0 and min(r.running for r in latest) < BUSY * slots:
-        return None
-    return gap if gap < 0 else _standing_gap(control, bounds, noise)
-
-
-def _standing_gap(control: Control, bounds: Bounds, noise: float) -> float | None:
-    """Return by how many calls there were too many at every moment of the last ones."""
-    readings, slots = control.readings[-STANDING:], control.slots or 0.0
+    if slots is None or moved < 0:
+        return -math.inf if slots is None and moved <= 0 else None
+    # At every moment: a burst between two with free slots is no backlog that agents make.
+    readings = control.readings[-STANDING:]
     if len(readings) < STANDING or min(r.running for r in readings) < BUSY * slots:
         return None
     gap = min(r.calls for r in readings) - (1 + AIM) * slots
-    return gap if gap >= max(FAR * slots, 2 * noise) else None
+    return gap if gap >= max(FAR * slots, 2 * _noise(bounds, slots)) else None
 
 
 def _near(control: Control, bounds: Bounds, readings: Sequence[Reading]) -> float | None:
@@ -173,6 +204,20 @@ def _mean_calls(readings: Sequence[Reading]) -> float:
 def _slope(control: Control, bounds: Bounds, calls: float) -> float:
     """Return how many calls one more active agent brings, at most."""
     return min(1.0, max(_LEAST_SLOPE, calls / bounds.active(control.target)))
+
+
+def _begins(control: Control) -> bool:
+    """Return whether nobody knows yet how many agents such a server takes."""
+    return (control.slots or 0.0) > LARGER * control.filled
+
+
+def _missing(control: Control, bounds: Bounds, free: float) -> float:
+    """Return how many agents would fill the slots that are free."""
+    active = bounds.active(control.target)
+    if _begins(control):
+        return max(free / _FIRST_SLOPE, (control.slots or 0.0) / _FIRST_SLOPE - active)
+    calls = _mean_calls(control.readings[-READINGS:])
+    return free / max(_NEW_SLOPE, _slope(control, bounds, calls))
 
 
 def _fewer(

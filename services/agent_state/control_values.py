@@ -66,6 +66,8 @@ class Control:
     """Until then, what moves towards the band is waited for."""
     awaited: float | None = None
     """All calls, once half of what the last change takes away has shown; None after a growth."""
+    filled: float = 0.0
+    """Slots that there once were too many agents for."""
 
 
 @dataclass(frozen=True, slots=True)

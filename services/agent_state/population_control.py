@@ -141,8 +141,8 @@ class PopulationControl:
         last = self._population.target
         if last.reason == _RESTS:
             await self._publish(replace(last, reason="goes on", decided_at=self._clock()))
-        slots = last.slots or None
-        return Control(last.active_agents or 0, now, slots, known=slots is not None)
+        slots, active = last.slots or None, last.active_agents or 0
+        return Control(active, now, slots, known=slots is not None, filled=last.slots)
 
     async def _set(self, control: Control, decision: Decision, reading: Reading) -> None:
         target, reason, slots = decision.target, decision.reason, control.slots or 0.0

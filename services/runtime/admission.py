@@ -27,8 +27,9 @@ begun; those of the society are equal, so that no group waits for others to get 
 
 _LOAD_SECONDS = 1.0
 """Pause between two looks at a server's load."""
-_FIRST_SECONDS = 0.25
-"""The same while calls wait, and it is not known yet how many keep the server busy."""
+_FIRST_SECONDS = 0.1
+"""The same while calls wait, and it is not known yet how many keep the server busy: at each look
+their number is doubled, and until it is enough the server is not full."""
 _LOAD_TIMEOUT_SECONDS = 5.0
 _RESOLVE_SECONDS = 5.0
 """Pause between two looks at what a server's name stands for."""
@@ -109,13 +110,16 @@ class Admission:
             watched = list(self._replicas.values())
             await asyncio.gather(*(self._revise(each, client) for each in watched))
             self.gate.slots = self._room
-            growing = self.gate.waiting and any(
-                each.load is not None and not each.concurrency.settled for each in watched
-            )
+            growing = any(each.load is not None and each.concurrency.growing for each in watched)
             pause = _FIRST_SECONDS if growing else _LOAD_SECONDS
             # Not evenly: calls that all take the same time would be seen at the same moment of
             # their round each time.
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+            if growing:
+                # The first calls of all are not to wait for the next look as well.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LOAD_SECONDS):
+                        await self.gate.crowded()
 
     async def _look_up(self) -> None:
         if self._endpoint.named:
@@ -130,10 +134,13 @@ class Admission:
             _log.info("model replicas", url=self._url, replicas=len(urls))
 
     async def _revise(self, replica: Replica, client: HttpClient) -> None:
+        before = replica.in_flight
         load = await read_load(client, replica.url, self._endpoint.headers)
         # One that told once and does not now is away, or too busy to tell.
         silent = load is None and replica.load is not None
         replica.load = load
         if replica.refused or not silent:
-            replica.concurrency.revise(load, replica.in_flight, self.gate.waiting, replica.refused)
+            # Calls that ended while it was asked may be among those that it tells of.
+            in_flight = max(before, replica.in_flight)
+            replica.concurrency.revise(load, in_flight, self.gate.waiting, replica.refused)
         replica.refused = False

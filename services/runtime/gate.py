@@ -20,6 +20,7 @@ class Gate:
         """Sequences of the callers inside."""
         self._waiting: list[tuple[int, int, int, asyncio.Future[None]]] = []
         self._order = count()
+        self._crowded = asyncio.Event()
 
     @property
     def slots(self) -> int:
@@ -37,6 +38,12 @@ class Gate:
         """Sequences of the callers that wait."""
         return sum(weight for _, _, weight, turn in self._waiting if not turn.done())
 
+    async def crowded(self) -> None:
+        """Return when somebody waits, at once if so already."""
+        if not self.waiting:
+            self._crowded.clear()
+            await self._crowded.wait()
+
     def at(self, priority: int, weight: int = 1) -> "_Passage":
         """Return a context manager that enters at a priority, with so many sequences."""
         return _Passage(self, priority, weight)
@@ -47,6 +54,7 @@ class Gate:
             return
         turn = asyncio.get_running_loop().create_future()
         heappush(self._waiting, (priority, next(self._order), weight, turn))
+        self._crowded.set()
         try:
             await turn
         except asyncio.CancelledError:

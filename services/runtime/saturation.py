@@ -10,8 +10,6 @@ does, and by a tenth where the limit was seen before. With a queue it changes in
 is missing or too much, so that several clients of one server, each by itself, keep their shares.
 """
 
-import math
-
 from services.runtime.model_load import ServerLoad
 
 QUEUE = 0.10
@@ -52,6 +50,11 @@ class Concurrency:
         return self._full is not None
 
     @property
+    def growing(self) -> bool:
+        """Whether the limit is still to be found, and may be found further up."""
+        return not self.settled and self.slots < self._most
+
+    @property
     def slots(self) -> int:
         """Calls to have under way."""
         return max(1, min(self._most, round(self._slots)))
@@ -77,16 +80,25 @@ class Concurrency:
         elif queued and (self._queued_before or not self.settled):
             # Twice in a row: a burst that the next moment works off is no reason to shrink.
             self._full = load.running
-            self._slots = max(1.0, min(self._slots, max(in_flight, 1)) * _towards_aim(load))
+            # By what is under way: while there is more than may be, the last change still shows.
+            self._slots = max(1.0, min(self._slots, max(in_flight, 1) * _towards_aim(load)))
         elif held and not load.waiting:
-            # As many as were enough before, then a little more.
-            known = math.inf if self._full is None else self._full / max(1.0, load.running)
-            self._slots = max(self._slots + 1, self._slots * min(2.0, max(known, GROWTH)))
+            self._slots = self._wider(load)
         elif held and load.waiting < AIM * load.running:
             self._slots *= _towards_aim(load)
         self._queued_before = queued
         self._slots = min(self._slots, float(self._most))
         return self.slots
+
+    def _wider(self, load: ServerLoad) -> float:
+        """Return the next number while nothing waits at the server."""
+        if self._full is None:
+            return self._slots * 2
+        # As many as were enough before, at once: what is free beyond that are slots of calls that
+        # are on their way, and more of those would all stand in its queue a moment later.
+        known = self._slots * min(2.0, self._full / max(1.0, load.running))
+        known = min(known, (1 + AIM) * self._full)
+        return max(known, self._slots * GROWTH, self._slots + 1)
 
 
 def _towards_aim(load: ServerLoad) -> float:

@@ -1,6 +1,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -102,3 +103,22 @@ async def test_callers_of_equal_priority_enter_in_order_of_arrival() -> None:
 
     await asyncio.gather(*map(enter, range(5)))
     assert entered == [0, 1, 2, 3, 4]
+
+
+async def test_who_asks_for_a_crowd_is_told_when_the_first_one_has_to_wait() -> None:
+    crowd = Crowd(2)
+    asked = asyncio.create_task(crowd.gate.crowded())
+    await crowd.act("come", 0)
+    await asyncio.sleep(0)
+    assert not asked.done()
+    await crowd.act("come", 1)  # It counts for two: the next one has to wait.
+    await crowd.act("come", 1)
+    await asyncio.sleep(0)
+    await asyncio.wait_for(asked, 1.0)
+    await asyncio.wait_for(crowd.gate.crowded(), 1.0)  # At once, while somebody waits.
+    for caller in [*crowd.inside, *crowd.queue]:
+        caller.task.cancel()
+    await asyncio.sleep(0)
+    assert not crowd.gate.waiting
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(crowd.gate.crowded(), 0.01)

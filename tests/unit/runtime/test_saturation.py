@@ -74,6 +74,20 @@ def test_a_burst_that_is_worked_off_at_once_changes_nothing() -> None:
     assert concurrency.revise(ServerLoad(100, AIM * 100 + 1), 100, 10, False) == settled
 
 
+def test_slots_that_are_free_because_calls_are_on_their_way_do_not_open_the_gate_wide() -> None:
+    concurrency = Concurrency()
+    concurrency.revise(ServerLoad(64, 40), 104, 10, refused=False)
+    # All calls of a round ended at one moment: their successors are sent, and not there yet.
+    assert concurrency.revise(ServerLoad(22, 0), 67, 10, refused=False) <= 75
+
+
+def test_a_queue_that_is_being_worked_off_does_not_make_them_fewer_twice() -> None:
+    concurrency = Concurrency(first=512)
+    assert concurrency.revise(ServerLoad(256, 256), 512, 100, refused=False) == 269
+    assert concurrency.revise(ServerLoad(256, 160), 416, 100, refused=False) == 269
+    assert concurrency.revise(ServerLoad(256, 60), 316, 100, refused=False) == 269
+
+
 def test_refusals_of_a_full_queue_make_it_fewer() -> None:
     concurrency = Concurrency()
     assert concurrency.revise(None, FIRST, 10, refused=True) == round(FIRST * SHRINK)
