@@ -2,11 +2,12 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from services.events import ScenarioExtracted
+from services.events import AgentCard, ScenarioExtracted
 from services.instruction_generation.domain import REUSE_PENALTY, USES_PER_PAIR
 from services.runtime.vectors import Vector
 
@@ -36,6 +37,8 @@ class RegionLibrary:
         self.pairs = 0
         """(scenario, agent) pairs that there are."""
         self._places: dict[str, int] = {}
+        self._cards: dict[str, AgentCard] = {}
+        """Of each agent, as it was last."""
         self._matrix: Vector = np.zeros((0, 0), dtype=np.float32)
         self._agents: Vector = np.zeros(0, dtype=np.float32)
         """Agents of each scenario."""
@@ -62,11 +65,22 @@ class RegionLibrary:
             self._matrix[place] = scenario.embedding
         self._agents[place] = len(scenario.agents)
         self._places[scenario.scenario_id] = place
-        self.scenarios.append(scenario)
+        # Its embedding is a row of the matrix: as a tuple of floats it takes 12 KB. And the same
+        # people are in many scenarios.
+        agents = tuple(map(self._known_card, scenario.agents))
+        self.scenarios.append(replace(scenario, agents=agents, embedding=()))
         self.pairs += len(scenario.agents)
         for dataset in self._uses:
             self._count(dataset, scenario)
         return True
+
+    def _known_card(self, card: AgentCard) -> AgentCard:
+        """Return the card that is there already, if it says the same."""
+        known = self._cards.get(card.agent_id)
+        if known == card:
+            return known
+        self._cards[card.agent_id] = card
+        return card
 
     def get(self, scenario_id: str) -> ScenarioExtracted | None:
         """Return a scenario by id, or None."""

@@ -6,6 +6,7 @@ domain stays free of protobuf and no service writes the same assignments by hand
 
 import dataclasses
 import functools
+import sys
 import types
 import typing
 from collections.abc import Callable
@@ -50,9 +51,21 @@ def _reader(hint: Any) -> _Convert:
     return lambda value: value
 
 
+def _field_reader(name: str, hint: Any) -> _Convert:
+    # The same ids come with every message, and a message that is kept keeps them: one text each.
+    if name.endswith("_id") and hint is str:
+        return sys.intern
+    if name.endswith("_ids"):
+        return lambda values: tuple(map(sys.intern, values))
+    return _reader(hint)
+
+
 @functools.cache
 def _plan(cls: type) -> list[tuple[str, _Convert, bool]]:
-    return [(name, _reader(hint), hint is not _unoptional(hint)) for name, hint in _fields(cls)]
+    return [
+        (name, _field_reader(name, hint), hint is not _unoptional(hint))
+        for name, hint in _fields(cls)
+    ]
 
 
 def _read(cls: type[T], message: Message) -> T:
