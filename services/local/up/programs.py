@@ -39,6 +39,11 @@ OWN_BROKER = {
     "MATRIX_KAFKA__SESSION_TIMEOUT_SECONDS": "6",
 }
 """Settings for Tansu, where the user has none."""
+BATCHES_AS_OBJECTS = {
+    # The store's processor is the limit: with 60 instead of 5, 1.7 times as many calls.
+    "MATRIX_KAFKA__LINGER_MS": "60",
+}
+"""The same where it keeps messages in an object store."""
 _PASSED_ON = ("XDG_CACHE_HOME", "SSL_CERT_", "OMP_", "GOMP_", "PYTHON")
 _SETTINGS = "MATRIX_"
 _SERVED = ("MATRIX_GRPC__", "MATRIX_METRICS__")
@@ -156,7 +161,7 @@ def service_environment(
         "MATRIX_REUSE_AFTER_SECONDS": "5",
     }
     if not settings.kafka:
-        defaults |= OWN_BROKER
+        defaults |= OWN_BROKER | BATCHES_AS_OBJECTS
     # Everything is on loopback, and the certificates of a cluster are not for that.
     chosen = {
         k: v

@@ -61,7 +61,8 @@ def test_a_service_reads_from_its_environment_what_the_platform_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings = read(shared(UpSettings(model="http://gpu:8000")), monkeypatch)
-    assert settings.kafka.model_copy(update={"session_timeout_seconds": 30.0}) == KAFKA
+    by_default = {"session_timeout_seconds": 30.0, "linger_ms": 5}
+    assert settings.kafka.model_copy(update=by_default) == KAFKA
     assert settings.object_store == STORE
     assert settings.grpc.token.get_secret_value() == "planted-token"
     assert settings.grpc.callers_file == CREDENTIALS.callers_file
@@ -102,10 +103,10 @@ def test_a_users_setting_counts_unless_the_platform_decides_it(
     assert "MATRIX_METRICS__CERT_FILE" not in environment
 
 
-def test_sessions_are_short_on_our_own_broker_only() -> None:
-    name = "MATRIX_KAFKA__SESSION_TIMEOUT_SECONDS"
-    assert name in shared(UpSettings())
-    assert name not in shared(UpSettings(kafka="broker:9092"))
+@pytest.mark.parametrize("name", ["SESSION_TIMEOUT_SECONDS", "LINGER_MS"])
+def test_sessions_are_short_and_batches_long_on_our_own_broker_only(name: str) -> None:
+    assert f"MATRIX_KAFKA__{name}" in shared(UpSettings())
+    assert f"MATRIX_KAFKA__{name}" not in shared(UpSettings(kafka="broker:9092"))
 
 
 def test_a_key_for_somebodys_model_is_not_shown_to_ours() -> None:
