@@ -40,8 +40,7 @@ class Log:
         self, path: Path, compacted: Iterable[str], partitions: int = 8, read_only: bool = False
     ) -> None:
         self.partitions = partitions
-        self._compacted = frozenset(compacted)
-        self._file = LogFile(path, self._compacted, partitions, read_only)
+        self._file = LogFile(path, compacted, partitions, read_only)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="log")
         self._queue: list[tuple[Sequence[Record], Positions, asyncio.Future[None]]] = []
         self._flusher: asyncio.Task[None] | None = None
@@ -92,8 +91,7 @@ class Log:
                     done.set_result(None)
             for delivery in written:
                 for reader in self._readers.get(delivery.topic, ()):
-                    # What compaction leaves is only in the file.
-                    reader.notice(None if delivery.topic in self._compacted else delivery)
+                    reader.notice(delivery)
 
     async def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Delivery]:
         """Return up to `limit` messages of a partition from `offset` on."""
@@ -165,10 +163,13 @@ class LogConsumer:
         )
         """By topic and partition: the last messages, up to the very last one."""
 
-    def notice(self, delivery: Delivery | None) -> None:
-        """Note that there is something to poll, which is kept at hand if it is given."""
-        if delivery is not None:
-            self._tails[delivery.topic, delivery.partition].append(delivery)
+    def notice(self, delivery: Delivery) -> None:
+        """Note that there is something to poll, and have it at hand.
+
+        So who keeps up sees each record of a compacted topic, as with Kafka, and not only what
+        compaction leaves of several.
+        """
+        self._tails[delivery.topic, delivery.partition].append(delivery)
         self._arrived.set()
 
     @property
