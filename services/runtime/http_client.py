@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit
 
-from services.runtime.http_connection import BadResponse, Connection, Response
+from services.runtime.http_connection import BadResponse, ClosedBefore, Connection, Response
 
 __all__ = ["BadResponse", "HttpClient", "Response"]
 
@@ -84,8 +84,17 @@ class HttpClient:
         request = _head(method, path, own, headers, len(body)) + body
         clock = asyncio.get_running_loop().time
         deadline = clock() + self._timeout
-        connection = self._kept(place) or await self._connect(place)
-        response = await connection.ask(request, deadline - clock())
+        kept = self._kept(place)
+        connection = kept or await self._connect(place)
+        try:
+            response = await connection.ask(request, deadline - clock())
+        except ClosedBefore:
+            if kept is None:
+                raise
+            # A server closes what was idle for a while (vLLM after 5 s), perhaps just now: it has
+            # not begun with this request.
+            connection = await self._connect(place)
+            response = await connection.ask(request, deadline - clock())
         if connection.usable:
             connection.idle_since = clock()
             self._idle[place][connection] = None

@@ -15,6 +15,10 @@ class BadResponse(Exception):
     """What came is no HTTP response, or was cut off, or is larger than any."""
 
 
+class ClosedBefore(ConnectionResetError):
+    """The connection ended without a word, as when the server thought that it was idle."""
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """A response, whole."""
@@ -36,6 +40,7 @@ class Connection(asyncio.Protocol):
         self._framed = False
         """Whether the response says where it ends; else that is where the connection does."""
         self._begun = False
+        self._heard = False
         self.idle_since = 0.0
         """When its last response was complete, by the event loop's clock."""
 
@@ -49,16 +54,18 @@ class Connection(asyncio.Protocol):
 
         Raises:
             TimeoutError: the response is not complete in time.
-            OSError: the connection broke, or was closed before the response began.
+            ClosedBefore: nothing at all came.
+            OSError: the connection broke before the response began.
             BadResponse: what came is none.
         """
         if self._transport is None or self._transport.is_closing():
-            raise ConnectionResetError("the server closed the connection")
+            raise ClosedBefore("the server closed the connection")
         loop = asyncio.get_running_loop()
         self._turn = loop.create_future()
         # A fifth of what asyncio.timeout() costs.
         timer = loop.call_later(timeout_seconds, self._fail, TimeoutError())
-        self._body, self._size, self._framed, self._begun = [], 0, False, False
+        self._body, self._size = [], 0
+        self._framed = self._begun = self._heard = False
         try:
             self._transport.write(request)
             return await self._turn
@@ -81,6 +88,7 @@ class Connection(asyncio.Protocol):
         if self._turn is None or self._turn.done():
             self.abort()  # Nothing was asked.
             return
+        self._heard = True
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
@@ -91,8 +99,10 @@ class Connection(asyncio.Protocol):
             self._end()
         elif self._begun:
             self._fail(BadResponse("the connection ended in the middle of the response"))
-        else:
+        elif self._heard:
             self._fail(exc or ConnectionResetError("the server closed the connection"))
+        else:
+            self._fail(ClosedBefore(f"the server closed the connection {exc or ''}".strip()))
         self._transport = None
         self._gone(self)
 

@@ -119,7 +119,8 @@ async def recording(
 ) -> AsyncIterator[RecordingProxy]:
     """Put a proxy before the server at that address; `cpu_seconds` tells what it has used up."""
     proxy = RecordingProxy("")
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
+    # vLLM closes a connection that was idle for 5 s, and may do so just when it is used once more.
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4)
     async with aiohttp.ClientSession(connector=connector, timeout=_CONNECTIONS) as session:
 
         async def handed_on(request: web.Request) -> web.Response:

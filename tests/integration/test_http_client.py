@@ -178,6 +178,28 @@ async def test_a_connection_that_the_server_closes_or_wants_closed_is_not_used_a
             assert len(peers) == 3
 
 
+async def test_a_kept_connection_that_ends_as_it_is_used_is_made_anew_and_a_new_one_is_not() -> (
+    None
+):
+    async def talk(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(OK)
+        await peer.request()  # As a server that closes what it takes for idle: without a word.
+
+    async with served(talk) as (url, peers), HttpClient(SECONDS) as client:
+        for _ in range(3):
+            assert (await client.post(url, {}, b"{}")).content == b"ok"
+        assert [len(peer.asked) for peer in peers] == [2, 2, 1]
+
+    async def mute(peer: Peer) -> None:
+        await peer.request()
+
+    async with served(mute) as (url, peers), HttpClient(SECONDS) as client:
+        with pytest.raises(ConnectionError, match="closed the connection"):
+            await client.post(url, {}, b"{}")
+        assert len(peers) == 1
+
+
 @pytest.mark.parametrize("extra", [OK, b"HTTP/1.1 200 OK\r\n", b"garbage"])
 async def test_what_comes_beside_a_response_is_no_answer_to_the_next_request(extra: bytes) -> None:
     first = True
