@@ -122,7 +122,8 @@ class HttpClient:
                 )
         except TimeoutError as error:
             raise TimeoutError(f"no connection within {limit:g} s") from error
-        self._open[connection] = place
+        if connection.usable:  # It may have ended already.
+            self._open[connection] = place
         return connection
 
     def _forget(self, connection: Connection) -> None:
