@@ -25,6 +25,10 @@ WHERE_TO_LOOK = (
 )
 
 
+_UNANSWERED_MS = 1000.0
+"""How long to wait for an answer before looking again; the answer ends the wait."""
+
+
 class UntrustedBroker(KafkaError):  # type: ignore[misc]
     """Its certificate is of no authority in MATRIX_KAFKA__CA_FILE, or of another name."""
 
@@ -58,3 +62,14 @@ class FrankClient(KafkaNetClient):  # type: ignore[misc]
     def __init__(self, **options: Any) -> None:
         net = NetworkSelector(**options)
         super().__init__(net, _FrankManager(net, **options))
+
+    def connection_delay(self, node_id: Any) -> float:
+        """Return for how many milliseconds there is nothing to send to a node.
+
+        kafka-python says 0 of a node that has as many requests as it may have at a time, and its
+        producer looks again and again, without a pause, until one is answered.
+        """
+        if self.connected(node_id):
+            return _UNANSWERED_MS
+        delay: float = super().connection_delay(node_id)
+        return 1000 * delay

@@ -1,6 +1,9 @@
 """Publishing and reading by hand, on a real broker."""
 
 import asyncio
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka.errors import UnknownError
@@ -14,7 +17,7 @@ from services.runtime.partitions import partition_of
 from services.runtime.ports import Delivery, Record
 from services.runtime.settings import KafkaSettings
 from tests.integration.brokers import PARTITIONS, broker, fresh_topics, publishing, until
-from tests.integration.servers import fresh_name
+from tests.integration.servers import freeze, fresh_name, thaw
 
 
 @pytest.fixture
@@ -70,6 +73,53 @@ async def test_a_record_too_large_is_refused_and_the_next_one_is_not(
             await publisher.publish([Record(topic, "k", b"x" * 3000)])
         await publisher.publish([Record(topic, "k", b"x" * 2048)])
     assert [len(d.value) for d in await read_all(settings, "test", [topic])] == [2048]
+
+
+def _has_sent(sender: Any, requests: int) -> bool:
+    return bool(sender._client.in_flight_request_count() >= requests)
+
+
+async def test_a_producer_rests_while_no_more_requests_may_be_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Only an answer may end the wait.
+    monkeypatch.setattr("services.runtime.kafka_refusals._UNANSWERED_MS", 600_000.0)
+    server = Tansu(tmp_path)
+    await server.start()
+    try:
+        settings = broker(server).model_copy(update={"linger_ms": 0})
+        topics = await fresh_topics(settings, "some", "others")
+        async with publishing(settings, *topics) as publisher:
+            await publisher.publish([Record(topic, "k", b"0") for topic in topics])
+            producer = publisher._producer
+            assert producer is not None
+            sender, looks = producer._sender, 0
+            look = sender._send_producer_data
+
+            def counted() -> float:
+                nonlocal looks
+                looks += 1
+                under_way: float = look()
+                return under_way
+
+            monkeypatch.setattr(sender, "_send_producer_data", counted)
+            freeze(server.process)
+            under_way = []
+            for number in range(8):  # One request a partition, and at most five in all.
+                record = Record(topics[number % 2], "k", b"1", partition=number // 2)
+                under_way.append(asyncio.create_task(publisher.publish([record])))
+                enough = partial(_has_sent, sender, min(number + 1, 5))
+                await until(enough, "a request")
+            await asyncio.sleep(0.1)
+            looks = 0
+            await asyncio.sleep(0.5)
+            resting = looks
+            thaw(server.process)
+            async with asyncio.timeout(30):
+                await asyncio.gather(*under_way)
+    finally:
+        await server.kill()
+    assert resting <= 2
 
 
 async def test_an_answer_that_spoils_the_producer_is_got_over(settings: KafkaSettings) -> None:
