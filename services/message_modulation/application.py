@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from dataclasses import replace
+from itertools import takewhile
 
 from services.events import (
     AgentCard,
@@ -25,7 +26,7 @@ from services.message_modulation.domain import (
     inboxes,
     within_limit,
 )
-from services.message_modulation.roster import Roster
+from services.message_modulation.roster import Parked, Roster
 from services.message_modulation.routing import Router
 from services.runtime.journal import ModelJournal, UnitOfWork
 from services.runtime.metrics import SocietyMetrics
@@ -75,11 +76,15 @@ class Modulation:
 
     def may_run(self, state: ModulatorState) -> bool:
         """Return whether a group is to go on: its region is wanted, and it is within the limit."""
-        return state.group.region in self.wanted and self._within(state, self._limit())
+        group = state.group
+        return self._may_run(Parked(group.rank, group.group_id, group.region, len(state.agents)))
 
-    def _within(self, state: ModulatorState, limit: int | None) -> bool:
+    def _may_run(self, group: Parked) -> bool:
+        return group.region in self.wanted and self._within(group, self._limit())
+
+    def _within(self, group: Parked, limit: int | None) -> bool:
         shifts = self.society.shifts if self.society is not None else ()
-        return within_limit(state.group, len(state.agents), limit, shifts)
+        return within_limit(group.rank, group.agents, limit, shifts)
 
     def _limit(self) -> int | None:
         regions = self.society.regions if self.society is not None else {}
@@ -90,11 +95,10 @@ class Modulation:
         limit, found = self._limit(), []
         for region in self.wanted:
             # Those of a higher rank do not fit in when one does not.
-            for group_id in self.roster.parked(region):
-                state = self.groups.get(group_id)
-                if state is None or not self._within(state, limit):
-                    break
-                found.append(group_id)
+            fitting = takewhile(
+                lambda group: self._within(group, limit), self.roster.parked(region)
+            )
+            found += [group.group_id for group in fitting]
         return found
 
     @property
@@ -103,11 +107,11 @@ class Modulation:
         limit = self._limit()
         if limit == self.max_agents:
             return False
-        first = (next(self.roster.parked(region), "") for region in self.wanted)
-        states = (state for group_id in first if (state := self.groups.get(group_id)) is not None)
+        first = (next(self.roster.parked(region), None) for region in self.wanted)
         return any(
-            self._within(state, self.max_agents) and not self._within(state, limit)
-            for state in states
+            self._within(group, self.max_agents) and not self._within(group, limit)
+            for group in first
+            if group is not None
         )
 
     async def found(self, founded: GroupFounded) -> ModulatorState:
@@ -252,10 +256,12 @@ class Modulation:
 
     async def parked_token(self, group_id: str) -> ObservationsDelivered | None:
         """Return the token of a group that is parked though it may run."""
-        state = self.groups.get(group_id)
-        if state is None or not state.parked or not self.may_run(state):
+        place = self.roster.place(group_id)
+        # Asked before the state is unpacked: another limit may have come for thousands of groups.
+        if place is None or not self._may_run(place):
             return None
-        return state.token
+        state = self.groups.get(group_id)
+        return None if state is None else state.token
 
     async def unpark(self, group_id: str) -> None:
         """Note that a parked group's token is on its way."""

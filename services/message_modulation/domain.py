@@ -51,7 +51,7 @@ class ModulatorState:
 
 
 def within_limit(
-    group: Group, agents: int, max_agents: int | None, shifts: Sequence[RankShift] = ()
+    rank: int, agents: int, max_agents: int | None, shifts: Sequence[RankShift] = ()
 ) -> bool:
     """Return whether a group is among the first ones that `max_agents` agents leave room for.
 
@@ -59,7 +59,7 @@ def within_limit(
     ranks and have together at most `max_agents` agents, and nobody has to count them. None: no
     limit. Ranks are as the groups were founded; `shifts` tells how far they moved since.
     """
-    return max_agents is None or shifted(group.rank, shifts) + agents <= max_agents
+    return max_agents is None or shifted(rank, shifts) + agents <= max_agents
 
 
 def listed(indices: object, count: int) -> list[int]:

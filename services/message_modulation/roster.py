@@ -3,9 +3,19 @@
 from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from services.message_modulation.domain import ModulatorState
 from services.runtime.metrics import SocietyMetrics
+
+
+class Parked(NamedTuple):
+    """A parked group: what says whether it may run, without its state."""
+
+    rank: int
+    group_id: str
+    region: str
+    agents: int
 
 
 class Roster:
@@ -13,10 +23,10 @@ class Roster:
 
     def __init__(self, metrics: SocietyMetrics) -> None:
         self._metrics = metrics
-        self._parked: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
-        """By region, rank and id of each parked group, in order."""
-        self._places: dict[str, tuple[str, int]] = {}
-        """Region and rank of each of them."""
+        self._parked: defaultdict[str, list[Parked]] = defaultdict(list)
+        """By region, in order of rank."""
+        self._places: dict[str, Parked] = {}
+        """The same by group."""
         self._active: dict[str, int] = {}
         """Agents of each group whose token is on its way."""
         self.steps = 0
@@ -32,13 +42,14 @@ class Roster:
         self._count(group_id, state)
         place = self._places.pop(group_id, None)
         if place is not None:
-            region, rank = place
-            places = self._parked[region]
-            del places[bisect_left(places, (rank, group_id))]
+            places = self._parked[place.region]
+            del places[bisect_left(places, place)]
         active = 0
         if state is not None and state.parked:
-            self._places[group_id] = state.group.region, state.group.rank
-            insort(self._parked[state.group.region], (state.group.rank, group_id))
+            group = state.group
+            parked = Parked(group.rank, group_id, group.region, len(state.agents))
+            self._places[group_id] = parked
+            insort(self._parked[group.region], parked)
         elif state is not None and not state.resting:
             active = len(state.agents)
         self._metrics.active += active - self._active.pop(group_id, 0)
@@ -55,6 +66,10 @@ class Roster:
             self.resting += state.resting
             self._seen[group_id] = state.applied_step + 1, state.resting
 
-    def parked(self, region: str) -> Iterator[str]:
+    def place(self, group_id: str) -> Parked | None:
+        """Return where a group is parked; None when it is not."""
+        return self._places.get(group_id)
+
+    def parked(self, region: str) -> Iterator[Parked]:
         """Return the parked groups of a region in order of rank; none may change meanwhile."""
-        return (group_id for _, group_id in self._parked.get(region, ()))
+        return iter(self._parked.get(region, ()))

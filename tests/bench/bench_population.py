@@ -33,7 +33,7 @@ from tests.bench.societies import (
 FEW, SOME, MANY = 1_000, 10_000, 100_000
 ACTIVE, MANY_ACTIVE = 500, 2_500
 """Agents that are active in the step's cost; so many that not all groups' states are unpacked."""
-MEASURED = 2_500
+MEASURED = 5_000
 """Steps of agents that are measured, about; those before, when groups wake, are not."""
 
 Found = dict[str, float]

@@ -61,7 +61,7 @@ def test_a_service_reads_from_its_environment_what_the_platform_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings = read(shared(UpSettings(model="http://gpu:8000")), monkeypatch)
-    by_default = {"session_timeout_seconds": 30.0, "linger_ms": 5}
+    by_default = {"session_timeout_seconds": 30.0, "linger_ms": 5, "idempotence": True}
     assert settings.kafka.model_copy(update=by_default) == KAFKA
     assert settings.object_store == STORE
     assert settings.grpc.token.get_secret_value() == "planted-token"
@@ -103,7 +103,7 @@ def test_a_users_setting_counts_unless_the_platform_decides_it(
     assert "MATRIX_METRICS__CERT_FILE" not in environment
 
 
-@pytest.mark.parametrize("name", ["SESSION_TIMEOUT_SECONDS", "LINGER_MS"])
+@pytest.mark.parametrize("name", ["SESSION_TIMEOUT_SECONDS", "LINGER_MS", "IDEMPOTENCE"])
 def test_sessions_are_short_and_batches_long_on_our_own_broker_only(name: str) -> None:
     assert f"MATRIX_KAFKA__{name}" in shared(UpSettings())
     assert f"MATRIX_KAFKA__{name}" not in shared(UpSettings(kafka="broker:9092"))

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.agent_state.importing import ranks_of
-from services.events import Group
 from services.message_modulation.domain import within_limit
 
 societies = st.tuples(st.lists(st.integers(1, 10), max_size=40), st.integers(0, 2**32)).map(
@@ -18,7 +17,7 @@ societies = st.tuples(st.lists(st.integers(1, 10), max_size=40), st.integers(0, 
 
 
 def chosen(society: list[tuple[int, int]], limit: int | None) -> list[bool]:
-    return [within_limit(Group("g", "r", "", rank=rank), size, limit) for rank, size in society]
+    return [within_limit(rank, size, limit) for rank, size in society]
 
 
 @given(societies, st.integers(-1, 500))

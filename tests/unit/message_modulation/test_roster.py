@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from services.events import AgentCard, Group
 from services.message_modulation.domain import ModulatorState
-from services.message_modulation.roster import Roster
+from services.message_modulation.roster import Parked, Roster
 from services.runtime.metrics import SocietyMetrics
 
 
@@ -50,5 +50,10 @@ def test_the_counts_are_those_of_all_groups(
             len(each.agents) for each in present if not each.parked and not each.resting
         )
         for region in ("r0", "r1"):
-            parked = [k for k, s in states.items() if s.parked and s.group.region == region]
+            parked = [
+                Parked(s.group.rank, k, region, len(s.agents))
+                for k, s in states.items()
+                if s.parked and s.group.region == region
+            ]
             assert list(roster.parked(region)) == sorted(parked)
+            assert [roster.place(each.group_id) for each in parked] == parked
