@@ -7,6 +7,7 @@ and scenario_extraction, with a model that answers at once; larger ones are copi
 import asyncio
 import gc
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -47,15 +48,15 @@ async def measure(runs: int) -> list[Row]:
     found: dict[Case, list[Found]] = {case: [] for case in cases}
     with tempfile.TemporaryDirectory() as directory:
         groups = await template(Path(directory))
-        for agents in (FEW, SOME, MANY):
-            path = Path(directory) / f"{agents}.db"
+        paths = {agents: Path(directory) / f"{agents}.db" for agents in (FEW, SOME, MANY)}
+        for agents, path in paths.items():
             log = opened(path)
             await write_society(log, groups, agents)
             await log.close()
-            for case in cases:
-                if case[0] == agents:
-                    found[case] += [on_a_copy(path, case[1]) for _ in range(runs)]
-            path.unlink()
+        # In turns: a machine's pace changes within minutes.
+        for _ in range(runs):
+            for agents, active in cases:
+                found[agents, active].append(on_a_copy(paths[agents], active))
     return [*_memory(found), _restoring(found[MANY, ACTIVE]), *_steps(found)]
 
 
@@ -120,6 +121,8 @@ def on_a_copy(path: Path, active: int) -> Found:
     """Return what a process of its own finds with the society of a log, which stays as it is."""
     copy = path.with_name("run.db")
     shutil.copyfile(path, copy)
+    with copy.open("rb+") as written:
+        os.fsync(written.fileno())  # The machine is not to do it while a step is measured.
     try:
         command = [sys.executable, "-m", "tests.bench.bench_population", str(copy), str(active)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
