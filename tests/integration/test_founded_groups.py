@@ -1,5 +1,6 @@
 """A group's modulator from its foundation on: it holds the first token until the group may run."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from services.events import Appetite, GroupFounded, ObservationsDelivered, SocietyImported
 from services.events.topics import OBSERVATIONS_DELIVERED, POPULATION, STEP_COMPLETED
 from services.local.log import Log
+from services.message_modulation.domain import ModulatorState
 from tests.integration.modulating import (
     GROUP,
     PEOPLE,
@@ -225,6 +227,38 @@ async def test_a_lower_limit_parks_groups_at_the_end_of_their_step_and_a_higher_
         await restarted.handle(WANTED)
         assert parked(restarted) == []
     assert await tokens(log) == sorted([*begun, ("g0", 2), ("g1", 2), ("g2", 2), ("g3", 1)])
+
+
+async def test_a_limit_that_lets_some_in_looks_at_no_state_of_the_others(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(log) as now:
+        await now.handle(*map(founded, GROUPS), limit(2 * SIZE))
+        asked, groups = set(), now.modulation.groups
+        get = groups.get
+
+        def noted(group_id: str) -> ModulatorState | None:
+            asked.add(group_id)
+            return get(group_id)
+
+        monkeypatch.setattr(groups, "get", noted)
+        await now.handle(WANTED)
+        # Of a large society, all states are packed.
+        assert asked == {"g0", "g1"}
+    assert await tokens(log) == [("g0", 0), ("g1", 0)]
+
+
+async def test_what_a_wish_would_release_stays_when_a_limit_comes_meanwhile(log: Log) -> None:
+    async with running(log) as now:
+        await now.handle(*map(founded, GROUPS))
+        async with now.modulation.lock("g1"):
+            wish = asyncio.create_task(now.handle(WANTED))
+            while now.state().parked:  # noqa: ASYNC110 - g0 is released, g1 waits for its lock
+                await asyncio.sleep(0)
+            now.modulation.max_agents = SIZE
+        await wish
+        assert "g1" in parked(now)
+    assert ("g1", 0) not in await tokens(log)
 
 
 async def test_a_limit_outlives_the_process_that_heard_it(log: Log) -> None:

@@ -77,6 +77,21 @@ def by_key(deliveries: Sequence[Delivery]) -> dict[str, list[str]]:
     return found
 
 
+def test_the_cache_grows_with_the_keys_and_a_log_that_is_opened_again_has_it_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.local.log_file._CACHE_KB", (20, 60))
+    monkeypatch.setattr("services.local.log_file._KEYS_PER_CACHE_KB", 1)
+    sizes = []
+    for begin in range(0, 100, 25):
+        file = LogFile(tmp_path / "log.db", ["compacted"], 2, read_only=False)
+        for number in range(begin, begin + 25):
+            file.write([Record("compacted", str(number), b"1")], {})
+        sizes.append(file._db.execute("PRAGMA cache_size").fetchone())
+        file.close()
+    assert sizes == [(-20,), (-25,), (-50,), (-60,)]
+
+
 async def test_records_of_a_key_keep_their_order_in_history_and_for_readers(tmp_path: Path) -> None:
     async with opened(tmp_path / "log.db") as log:
         for number in range(30):
