@@ -2,7 +2,7 @@
 
 kafka-python means to raise a refusal that it meets while it connects for the first time, but keeps
 it to itself and raises, when the time is over, what it raises when nobody answers. No public part
-of it tells the two apart.
+of it tells the two apart. Nor does it wait where it has nothing to send: see `FrankClient`.
 """
 
 import ssl
