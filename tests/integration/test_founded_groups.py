@@ -11,6 +11,7 @@ from services.events import Appetite, GroupFounded, ObservationsDelivered, Socie
 from services.events.topics import OBSERVATIONS_DELIVERED, POPULATION, STEP_COMPLETED
 from services.local.log import Log
 from services.message_modulation.domain import ModulatorState
+from tests.integration.brokers import until
 from tests.integration.modulating import (
     GROUP,
     PEOPLE,
@@ -253,8 +254,8 @@ async def test_what_a_wish_would_release_stays_when_a_limit_comes_meanwhile(log:
         await now.handle(*map(founded, GROUPS))
         async with now.modulation.lock("g1"):
             wish = asyncio.create_task(now.handle(WANTED))
-            while now.state().parked:  # noqa: ASYNC110 - g0 is released, g1 waits for its lock
-                await asyncio.sleep(0)
+            # g0 is released, and g1 waits for its lock.
+            await until(lambda: not now.state().parked, "g0 on its way")
             now.modulation.max_agents = SIZE
         await wish
         assert "g1" in parked(now)
